@@ -1,0 +1,1 @@
+//! Packhouse: one shelf of files with several front doors.
