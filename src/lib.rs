@@ -1,1 +1,6 @@
 //! Packhouse: one shelf of files with several front doors.
+
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod store;
