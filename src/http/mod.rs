@@ -6,6 +6,7 @@
 //! request is complete, runs the service. What needs a blocking socket (uploads, large downloads) moves to the
 //! transfer lane (`lanes`), where `body` reads with limits of time and rate.
 
+mod disposition;
 mod head;
 pub mod multipart;
 pub mod params;
@@ -18,8 +19,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use head::{BodyLength, Head, Headers, Method, Refusal};
-pub use request::Request;
-pub use response::Response;
+pub use multipart::{Multipart, Part};
+pub use params::{Params, Plus, Query, percent_decode};
+pub use ranges::{FileAnswer, attachment, serve_file};
+pub use request::{Body, Request, bearer, body_error, parse_json};
+pub use response::{Bytes, Payload, Response, Source, http_date};
+pub use router::{Found, Router, allow_value};
 
 /// Where a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
