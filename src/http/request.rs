@@ -277,3 +277,7 @@ pub fn body_error(error: io::Error) -> Error {
     };
     Error::invalid(message).because(error)
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;
