@@ -119,8 +119,8 @@ def wrk(url, connections, seconds, token=None, script=None, environment=None):
         command += ["-H", f"X-Api-Token: {token}"]
     if script:
         command += ["-s", str(script)]
-    done = subprocess.run(
-        [*command, url], capture_output=True, text=True, timeout=seconds + 60, env={**os.environ, **(environment or {})})
+    done = subprocess.run([*command, url], capture_output=True, text=True, timeout=seconds + 60,
+                          env={**os.environ, **(environment or {})})
     text = done.stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
     slow = re.search(r"^\s+99%\s+([\d.]+)(us|ms|s|m)\s*$", text, re.MULTILINE)

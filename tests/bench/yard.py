@@ -133,7 +133,8 @@ class Yard:
         address, _, target = url.removeprefix("http://").partition("/")
         status, _, body = fetch(address, "/" + target, headers={"X-Api-Token": token} if token else {})
         if status != 200 or body != expected:
-            raise Fault(f"{url} answered {status} {body[:80]!r}, not {expected[:80]!r}")
+            raise Fault(f"{url} answered {status} {body[:24]!r} ({len(body)} bytes), "
+                        f"not {expected[:24]!r} ({len(expected)} bytes)")
 
     # ---- the load generator
 
