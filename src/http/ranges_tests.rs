@@ -1,0 +1,1 @@
+//! Tables of ranges, conditions and file answers.
