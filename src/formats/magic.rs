@@ -216,7 +216,7 @@ mod tests {
         bytes[..8].copy_from_slice(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1]);
         bytes[0x1E..0x20].copy_from_slice(&shift.to_le_bytes());
         bytes[0x30..0x34].copy_from_slice(&sector.to_le_bytes());
-        let at = (sector as usize + 1 << shift) + 0x50;
+        let at = ((sector as usize + 1) << shift) + 0x50;
         if let Some(root) = bytes.get_mut(at..at + 16) {
             root.copy_from_slice(&[class, 0x10, 0x0C, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 0x46]);
         }

@@ -94,13 +94,12 @@ impl Identity {
     /// # Errors
     /// `Unauthenticated` when something was given and is not valid; `Throttled` for too many wrong client tokens.
     pub fn authenticate_in(&self, tx: &impl Read, credentials: &Credentials) -> Result<Principal> {
-        let given = |text: Option<&'_ str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         if let Some(token) = given(credentials.api_token) {
-            let principal = self.api_token(tx, &token)?.filter(|token| token.scope.is_none()).map(Principal::Token);
+            let principal = self.api_token(tx, token)?.filter(|token| token.scope.is_none()).map(Principal::Token);
             return principal.ok_or_else(|| unauthenticated("Invalid api token"));
         }
         let bearer = given(credentials.bearer);
-        let refusal = match &bearer {
+        let refusal = match bearer {
             Some(bearer) => match self.bearer(tx, bearer)? {
                 Ok(principal) => return Ok(principal),
                 Err(refusal) => Some(refusal),
@@ -108,7 +107,7 @@ impl Identity {
             None => None,
         };
         if let Some(token) = given(credentials.client_token) {
-            return self.client(tx, &token, credentials.address);
+            return self.client(tx, token, credentials.address);
         }
         refusal.map_or(Ok(Principal::Anonymous), |text| Err(unauthenticated(text)))
     }
@@ -280,6 +279,11 @@ impl Drop for Identity {
     fn drop(&mut self) {
         self.renewals.stop();
     }
+}
+
+/// A credential as it is compared: without the blanks around it, and none when nothing is left.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
 }
 
 fn unauthenticated(message: &'static str) -> Error {

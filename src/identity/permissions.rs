@@ -44,8 +44,11 @@ impl Permissions {
 
     /// Takes a deleted object out of every list; answers whether it was in one. Ids are unique over all kinds.
     pub fn forget(&mut self, id: &ObjectId) -> bool {
-        let groups = [&mut self.apps, &mut self.channels, &mut self.platforms, &mut self.archs];
-        groups.into_iter().fold(false, |found, group| group.allowed.remove(id) || found)
+        let mut found = false;
+        for group in [&mut self.apps, &mut self.channels, &mut self.platforms, &mut self.archs] {
+            found |= group.allowed.remove(id);
+        }
+        found
     }
 
     /// Whether every list keeps to [`Permissions::MAX_ALLOWED`].

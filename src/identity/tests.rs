@@ -70,7 +70,7 @@ impl House {
     }
 
     fn owner(&self) -> Account {
-        self.store.read(|tx| accounts::operator(tx)).unwrap().unwrap()
+        self.store.read(accounts::operator).unwrap().unwrap()
     }
 
     fn change(&self, change: accounts::Change) {
@@ -148,7 +148,7 @@ fn later_settings_change_no_account_but_bring_token_and_key() {
     assert_eq!(*house.identity.first_run(), FirstRunReport::default());
     assert!(house.log_in("from the environment", Style::Signed).is_err());
     assert!(house.log_in("changed", Style::Signed).is_ok());
-    assert_eq!(house.store.read(|tx| accounts::count(tx)).unwrap(), 1);
+    assert_eq!(house.store.read(accounts::count).unwrap(), 1);
     assert!(house.token("the-admin-token").is_ok() && house.token("another-token").is_ok());
     assert!(house.identity.check_signup_key("new key", HERE).unwrap());
     assert!(!house.identity.check_signup_key("come in", HERE).unwrap());
