@@ -24,6 +24,11 @@ impl Disk {
         Disk { directory: directory.to_owned(), reserve, ballast, present: Mutex::new(present) }
     }
 
+    /// The data directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Bytes this user can still write.
     pub(super) fn free(&self) -> Result<u64> {
         fs4::available_space(&self.directory).map_err(fault::disk)

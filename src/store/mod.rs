@@ -168,6 +168,15 @@ impl Store {
         self.inner.collector.wait(limit)
     }
 
+    /// Writes a text for the owner's eyes beside the database: readable by this user only, in its place whole or not
+    /// at all. `name` is a plain file name of ours.
+    ///
+    /// # Errors
+    /// `Quota` when the disk is full, `Busy` when it does not answer.
+    pub fn write_private_file(&self, name: &'static str, text: &str) -> Result<()> {
+        sys::replace_private(self.inner.shelf.disk.directory(), name, text.as_bytes()).map_err(fault::disk)
+    }
+
     /// The state of the database and of the artifact directory.
     pub fn health(&self) -> (Result<()>, Result<()>) {
         let database = self.inner.database.look_now().and_then(|()| {

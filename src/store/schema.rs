@@ -1,7 +1,6 @@
 //! The number of the data directory's form: made at first start, raised step by step, refused when it is newer.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use redb::ReadableDatabase;
@@ -152,12 +151,5 @@ pub(super) fn write_version_file(directory: &Path) -> std::io::Result<()> {
     if found.lines().next() == text.lines().next() {
         return Ok(());
     }
-    let beside = directory.join("VERSION.new");
-    sys::remove(&beside)?;
-    let mut file = sys::create_private(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    drop(file);
-    sys::rename(&beside, &path)?;
-    sys::sync_directory(directory)
+    sys::replace_private(directory, VERSION, text.as_bytes())
 }

@@ -34,6 +34,18 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     return path.metadata().map(|_| ());
 }
 
+/// Puts a small file that only this user may read in its place, whole or not at all, and on the disk.
+pub(super) fn replace_private(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = directory.join(format!("{name}.new"));
+    remove(&beside)?;
+    let mut file = create_private(&beside)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    drop(file);
+    rename(&beside, &directory.join(name))?;
+    sync_directory(directory)
+}
+
 /// Renames over whatever is there. On Windows a scanner or indexer may hold a fresh file open: tries for a second.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     patiently(|| fs::rename(from, to))

@@ -186,6 +186,10 @@ impl Key for String {
     }
 }
 
+/// A number that sorts from high to low, so that the first page of a trail is its newest part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Newest(pub u64);
+
 /// Keys of a fixed width: the bytes themselves.
 macro_rules! fixed_key {
     ($type:ty, $width:literal, $to:expr, $from:expr) => {
@@ -209,6 +213,7 @@ macro_rules! fixed_key {
 
 fixed_key!(u64, 8, |n| n.to_be_bytes(), u64::from_be_bytes);
 fixed_key!(u32, 4, |n| n.to_be_bytes(), u32::from_be_bytes);
+fixed_key!(Newest, 8, |n| (!n.0).to_be_bytes(), |bytes| Newest(!u64::from_be_bytes(bytes)));
 fixed_key!(Digest, 32, |d| d.0, Digest);
 fixed_key!(ObjectId, 12, |id| id.0, ObjectId);
 fixed_key!(uuid::Uuid, 16, |id| *id.as_bytes(), uuid::Uuid::from_bytes);
@@ -432,6 +437,15 @@ fn last(table: &impl ReadableTable<&'static [u8], &'static [u8]>, prefix: &[u8])
             Ok(Some((key.value().to_vec(), value.value().to_vec())))
         }
     }
+}
+
+/// Runs `f` in a transaction on a database in memory: what the tests of records need.
+#[cfg(test)]
+pub(crate) fn scratch<T>(f: impl FnOnce(&WriteTx) -> T) -> T {
+    let backend = redb::backends::InMemoryBackend::new();
+    let database = redb::Database::builder().create_with_backend(backend).expect("a database in memory");
+    let tx = database.begin_write().expect("the only writer");
+    f(&WriteTx::new(&tx))
 }
 
 #[cfg(test)]
