@@ -1,3 +1,7 @@
-//! Starts the program.
+//! Starts the program: reads the command line, opens the house, waits for the stop signal.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    packhouse::run::main()
+}
