@@ -1,6 +1,11 @@
 //! Packhouse: one shelf of files with several front doors.
 
+pub mod audit;
+pub mod catalog;
 pub mod clock;
 pub mod error;
+pub mod formats;
+pub mod http;
+pub mod identity;
 pub mod ids;
 pub mod store;
