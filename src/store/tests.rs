@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::table::Table;
 use super::*;
 
+mod crash;
 mod damage;
 mod failure;
 mod start;
@@ -49,7 +50,9 @@ fn hold(tx: &WriteTx<'_>, digest: Digest, size: u64, holder: &str) -> Result<()>
 }
 
 fn put(store: &Store, bytes: &[u8], holder: &str) -> Result<Digest> {
-    let staged = stage(store, bytes);
+    let mut stage = store.stage(Some(bytes.len() as u64))?;
+    stage.copy_from(&mut &*bytes, None)?;
+    let staged = stage.finish()?;
     let (digest, size, holder) = (staged.digest, staged.size, holder.to_owned());
     store.shelve(vec![staged], move |tx| hold(tx, digest, size, &holder))?;
     Ok(digest)
@@ -59,7 +62,7 @@ fn let_go(store: &Arc<Store>, digest: Digest, holder: &str) {
     let (inside, holder) = (store.clone(), holder.to_owned());
     store
         .commit(move |tx| {
-            let (size, mut holders) = HELD.get(tx, digest)?.unwrap_or_default();
+            let Some((size, mut holders)) = HELD.get(tx, digest)? else { return Ok(()) };
             holders.retain(|found| *found != holder);
             HELD.put(tx, digest, &(size, holders))?;
             inside.release(tx, digest);

@@ -137,7 +137,7 @@ impl Catalog for Rows {
     }
 }
 
-fn check(directory: &Path, options: VerifyOptions) -> (Verdict, String) {
+pub(super) fn check(directory: &Path, options: VerifyOptions) -> (Verdict, String) {
     let mut out = Vec::new();
     let verdict = verify(directory, options, &Rows, &mut out).unwrap();
     (verdict, String::from_utf8(out).unwrap())

@@ -103,7 +103,7 @@ fn a_directory_that_disappears_is_never_made_anew() {
     let digest = put(&store, b"bytes", "a").unwrap();
     fs::rename(&data, &aside).unwrap();
     assert_eq!(store.commit(|tx| ROWS.put(tx, "a", &1)).unwrap_err().kind, Kind::Busy);
-    assert_eq!(put_if_staged(&store).unwrap_err().kind, Kind::Busy);
+    assert_eq!(put(&store, b"x", "a").unwrap_err().kind, Kind::Busy);
     assert_eq!(store.blob(&digest).map(|_| ()).unwrap_err().kind, Kind::Busy);
     assert_eq!(store.health().1.unwrap_err().kind, Kind::Busy);
     eventually("reads notice as well", || store.read(|tx| ROWS.len(tx)).err());
@@ -116,12 +116,6 @@ fn a_directory_that_disappears_is_never_made_anew() {
     fs::rename(&aside, &data).unwrap();
     eventually("the store did not recover", || store.commit(|tx| ROWS.put(tx, "a", &1)).ok());
     assert_eq!(read(&store, &digest).unwrap(), b"bytes");
-}
-
-fn put_if_staged(store: &Store) -> Result<()> {
-    let mut stage = store.stage(None)?;
-    stage.copy_from(&mut &b"x"[..], None)?;
-    stage.finish().map(|_| ())
 }
 
 #[test]
@@ -144,11 +138,11 @@ fn a_full_disk_costs_the_ballast_and_not_the_delete() {
 
 /// A file system of its own; only for root, which the test environment is.
 #[cfg(target_os = "linux")]
-struct SmallDisk(tempfile::TempDir);
+pub(super) struct SmallDisk(pub(super) tempfile::TempDir);
 
 #[cfg(target_os = "linux")]
 impl SmallDisk {
-    fn mount(size: &str) -> SmallDisk {
+    pub(super) fn mount(size: &str) -> SmallDisk {
         let place = tempfile::tempdir().unwrap();
         let status = std::process::Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
@@ -160,7 +154,7 @@ impl SmallDisk {
     }
 
     /// A stranger takes everything that is left.
-    fn fill(&self, name: &str) -> PathBuf {
+    pub(super) fn fill(&self, name: &str) -> PathBuf {
         let path = self.0.path().join(name);
         let mut file = fs::File::create(&path).unwrap();
         for block in [1 << 20, 64 << 10, 4096, 1] {
@@ -189,7 +183,7 @@ fn a_small_disk_filled_freed_and_filled_again() {
     let mut digests = Vec::new();
     let refused = loop {
         let bytes: Vec<u8> = (0..3 << 20).map(|n: usize| (n / 1000 + digests.len() * 7) as u8).collect();
-        match try_put(&store, &bytes, None) {
+        match put(&store, &bytes, "a") {
             Ok(digest) => digests.push((digest, bytes)),
             Err(error) => break error,
         }
@@ -203,7 +197,7 @@ fn a_small_disk_filled_freed_and_filled_again() {
     assert!(refused.message.contains("10 MiB needed"), "{refused}");
     // Then a stranger takes the last byte.
     let stranger = disk.fill("stranger");
-    let error = try_put(&store, b"small", None).unwrap_err();
+    let error = put(&store, b"small", "a").unwrap_err();
     assert_eq!(error.kind, Kind::Quota);
     for (digest, bytes) in &digests {
         assert!(read(&store, digest).unwrap() == *bytes);
@@ -218,27 +212,17 @@ fn a_small_disk_filled_freed_and_filled_again() {
         assert!(store.wait_for_collection(Duration::from_secs(20)));
         assert_eq!(store.blob(&digest).map(|_| ()).unwrap_err().kind, Kind::NotFound);
     }
-    eventually("no upload after room was made", || try_put(&store, b"small", None).ok());
+    eventually("no upload after room was made", || put(&store, b"small", "a").ok());
     eventually("the ballast is not made again", || (!store.inner.shelf.disk.wants_ballast()).then_some(()));
     // Full again, with the process gone without a word.
     let second = disk.fill("second");
-    assert_eq!(try_put(&store, b"more", None).unwrap_err().kind, Kind::Quota);
+    assert_eq!(put(&store, b"more", "a").unwrap_err().kind, Kind::Quota);
     fs::remove_file(stranger).unwrap();
     fs::remove_file(second).unwrap();
-    try_put(&store, b"and on it goes", None).unwrap();
+    put(&store, b"and on it goes", "a").unwrap();
     drop(store);
     let store = open(&data);
     for (digest, bytes) in &digests {
         assert!(read(&store, digest).unwrap() == *bytes);
     }
-}
-
-#[cfg(target_os = "linux")]
-fn try_put(store: &Store, bytes: &[u8], expected: Option<u64>) -> Result<Digest> {
-    let mut stage = store.stage(expected)?;
-    stage.copy_from(&mut &*bytes, None)?;
-    let staged = stage.finish()?;
-    let (digest, size) = (staged.digest, staged.size);
-    store.shelve(vec![staged], move |tx| hold(tx, digest, size, "a"))?;
-    Ok(digest)
 }
