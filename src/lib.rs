@@ -8,4 +8,5 @@ pub mod formats;
 pub mod http;
 pub mod identity;
 pub mod ids;
+pub mod jobs;
 pub mod store;
