@@ -1,7 +1,9 @@
 //! Packhouse: one shelf of files with several front doors.
 
+pub mod app;
 pub mod audit;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod error;
 pub mod formats;
@@ -9,4 +11,7 @@ pub mod http;
 pub mod identity;
 pub mod ids;
 pub mod jobs;
+pub mod products;
+pub mod routes;
+pub mod shared_doors;
 pub mod store;

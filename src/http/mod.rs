@@ -6,14 +6,22 @@
 //! request is complete, runs the service. What needs a blocking socket (uploads, large downloads) moves to the
 //! transfer lane (`lanes`), where `body` reads with limits of time and rate.
 
+mod answer;
+mod body;
+mod connection;
 mod disposition;
-mod head;
+pub mod head;
+mod lanes;
 pub mod multipart;
 pub mod params;
+mod poller;
 pub mod ranges;
+mod readiness;
 pub mod request;
 pub mod response;
 pub mod router;
+mod server;
+mod stream;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,6 +33,7 @@ pub use ranges::{FileAnswer, attachment, serve_file};
 pub use request::{Body, Request, bearer, body_error, parse_json};
 pub use response::{Bytes, Payload, Response, Source, http_date};
 pub use router::{Found, Router, allow_value};
+pub use server::{Server, Settings};
 
 /// Where a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -430,3 +430,7 @@ fn reason(status: u16) -> &'static str {
         _ => "Unknown",
     }
 }
+
+#[cfg(test)]
+#[path = "response_tests.rs"]
+mod tests;

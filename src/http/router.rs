@@ -147,10 +147,10 @@ fn descend<'a, 'p, T>(node: &'a Node<T>, rest: &'p str, caught: &mut Vec<&'p str
         Some(behind) => descend(next, behind, caught),
         None => Some(next.ends.as_slice()).filter(|ends| !ends.is_empty()),
     };
-    if let Ok(at) = node.statics.binary_search_by(|(known, _)| (*known).cmp(segment)) {
-        if let Some(found) = step(&node.statics[at].1, caught) {
-            return Some(found);
-        }
+    if let Ok(at) = node.statics.binary_search_by(|(known, _)| (*known).cmp(segment))
+        && let Some(found) = step(&node.statics[at].1, caught)
+    {
+        return Some(found);
     }
     if let Some(next) = node.param.as_deref().filter(|_| !segment.is_empty()) {
         let before = caught.len();
