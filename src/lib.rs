@@ -10,6 +10,7 @@ pub mod formats;
 pub mod http;
 pub mod identity;
 pub mod ids;
+pub mod jobs;
 pub mod products;
 pub mod routes;
 pub mod shared_doors;
