@@ -16,6 +16,7 @@ use crate::ids::Digest;
 use table::{ReadTx, WriteTx};
 
 mod backend;
+mod barrier;
 mod blob;
 mod check;
 mod collect;
@@ -261,7 +262,8 @@ impl Inner {
         let mut placed = Vec::new();
         let result = {
             let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-            self.shelf.place(&mut staged, &mut placed).and_then(|()| self.committer.commit(f))
+            let there = self.shelf.place(&mut staged, &mut placed);
+            there.and_then(|()| self.committer.commit_beside(f, || self.shelf.flush(&placed)))
         };
         for digest in &placed {
             self.checker.healed(digest);
