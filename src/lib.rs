@@ -15,3 +15,4 @@ pub mod products;
 pub mod routes;
 pub mod shared_doors;
 pub mod store;
+pub mod wiring;

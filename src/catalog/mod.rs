@@ -11,10 +11,12 @@ use crate::ids::Digest;
 use crate::store::Store;
 use crate::store::table::{Read, Table, WriteTx};
 
+mod check;
 mod holder;
 mod scrub;
 mod search;
 
+pub use check::Rows;
 pub use holder::Holder;
 pub use scrub::{Scrubbed, scrub};
 pub use search::{Cursor, Found, Query, find, search};
