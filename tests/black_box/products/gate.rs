@@ -82,7 +82,8 @@ fn a_stranger_always_sees_401() {
             }
         }
         // Other credentials mean nothing here.
-        let answer = server.send(bare().header("Authorization", &format!("Bearer {ADMIN}")).header("X-API-Key2", ADMIN));
+        let answer =
+            server.send(bare().header("Authorization", &format!("Bearer {ADMIN}")).header("X-API-Key2", ADMIN));
         assert_eq!(answer.status, 401, "{method} {path}");
     };
     for prefix in PREFIXES {
@@ -173,7 +174,9 @@ fn a_refused_request_leaves_the_connection_in_order() {
     let mut connection = server.connect();
     for _ in 0..3 {
         connection.send(Request::get("/product/access")).is_error(401, "Authorization header missing");
-        connection.send(Request::put("/register").token("no").body("application/json", "{\"admin\":true}")).is_error(401, "Invalid api token");
+        connection
+            .send(Request::put("/register").token("no").body("application/json", "{\"admin\":true}"))
+            .is_error(401, "Invalid api token");
         connection.send(Request::get("/product/nope").token(ADMIN)).is_error_like(404, "");
         assert_eq!(connection.send(Request::post("/register").token(ADMIN).body("text/plain", "x")).status, 405);
         connection.send(Request::get("/product/fetch/none").token(ADMIN)).is_text(404, "Product not found");

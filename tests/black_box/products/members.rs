@@ -20,7 +20,9 @@ fn a_member_gets_exactly_what_is_said() {
     let fp = fingerprint(&token);
     let upper = format!("fp:{}", fp[3..].to_uppercase());
     let add = |named: &str, permissions: Value| {
-        server.put_json(ADMIN, ADD, json!({ "product": "lib", "token": named, "permissions": permissions, "x": 1 })).is_empty(201);
+        server
+            .put_json(ADMIN, ADD, json!({ "product": "lib", "token": named, "permissions": permissions, "x": 1 }))
+            .is_empty(201);
         server.view(ADMIN, "lib")["tokens"][&fp].clone()
     };
     // Missing keys are false, unknown ones ignored; each time the permissions are replaced as a whole.
@@ -60,7 +62,9 @@ fn add_token_refuses_what_it_cannot_do() {
         let body = json!({ "product": "lib", "token": unknown, "permissions": {} });
         server.put_json(ADMIN, ADD, body).is_error(400, "token not found");
     }
-    server.put_json(ADMIN, ADD, json!({ "product": "none", "token": token, "permissions": {} })).is_text(404, "Product not found");
+    server
+        .put_json(ADMIN, ADD, json!({ "product": "none", "token": token, "permissions": {} }))
+        .is_text(404, "Product not found");
     server.is_as_before(&before, 0);
     let pruned = server.register(false);
     server.delete(ADMIN, &format!("/prune/{pruned}")).is_empty(204);
@@ -74,7 +78,8 @@ fn members_are_taken_out() {
     let server = Packhouse::start();
     let owner = server.register(false);
     server.create(&owner, "lib");
-    let delete = |who: &str, named: &str| server.delete_json(who, DELETE, json!({ "product": "lib", "token": named, "x": 1 }));
+    let delete =
+        |who: &str, named: &str| server.delete_json(who, DELETE, json!({ "product": "lib", "token": named, "x": 1 }));
     // By its raw text, by its fingerprint in either case.
     for spelling in 0..3 {
         let member = server.member("lib", &["download"]);
@@ -110,7 +115,9 @@ fn versions_are_taken_out_by_name() {
     for version in ["v1", "a/b", "größe"] {
         server.add_version("lib", version, version.as_bytes());
     }
-    let delete = |version: &str| server.delete_json(ADMIN, DELETE_VERSION, json!({ "product": "lib", "version": version, "x": 1 }));
+    let delete = |version: &str| {
+        server.delete_json(ADMIN, DELETE_VERSION, json!({ "product": "lib", "version": version, "x": 1 }))
+    };
     delete("v2").is_text(400, "Version not found");
     delete("a%2Fb").is_text(400, "Version not found");
     for version in ["a/b", "v1", "größe"] {
@@ -118,7 +125,9 @@ fn versions_are_taken_out_by_name() {
         delete(version).is_text(400, "Version not found");
         server.download(ADMIN, "lib", version).is_text(400, "Version not found");
     }
-    server.delete_json(ADMIN, DELETE_VERSION, json!({ "product": "none", "version": "v1" })).is_text(404, "Product not found");
+    server
+        .delete_json(ADMIN, DELETE_VERSION, json!({ "product": "none", "version": "v1" }))
+        .is_text(404, "Product not found");
     assert_eq!(server.view(ADMIN, "lib")["versions"], json!({}));
     server.is_tidy(0);
 }
@@ -143,7 +152,9 @@ fn bodies_of_modify_are_read_strictly() {
             server.send(request().body("application/json", bad)).is_error_like(400, "");
         }
         for key in needed {
-            for value in [None, Some(json!(null)), Some(json!(1)), Some(json!(true)), Some(json!(["lib"])), Some(json!({}))] {
+            for value in
+                [None, Some(json!(null)), Some(json!(1)), Some(json!(true)), Some(json!(["lib"])), Some(json!({}))]
+            {
                 println!("{method} {path} {key} {value:?}");
                 let mut body = body.clone();
                 match value {
@@ -197,10 +208,13 @@ fn actions_and_their_methods() {
             let answer = server.send(Request::new(method, &format!("/product/modify/{travels}")).token(ADMIN));
             answer.is_error(400, &format!("unknown action: {action}"));
             let with_body = Request::new(method, &format!("/product/modify/{travels}")).token(ADMIN);
-            server.send(with_body.json(&json!({ "product": "lib" }))).is_error(400, &format!("unknown action: {action}"));
+            server
+                .send(with_body.json(&json!({ "product": "lib" })))
+                .is_error(400, &format!("unknown action: {action}"));
         }
     }
-    for (method, path, right) in [("DELETE", ADD, "PUT"), ("PUT", DELETE, "DELETE"), ("PUT", DELETE_VERSION, "DELETE")] {
+    for (method, path, right) in [("DELETE", ADD, "PUT"), ("PUT", DELETE, "DELETE"), ("PUT", DELETE_VERSION, "DELETE")]
+    {
         for body in ["", "{}", "{\"product\":\"none\"}", "not json"] {
             let answer = server.send(Request::new(method, path).token(ADMIN).body("application/json", body));
             answer.is_text(405, "Method Not Allowed");

@@ -11,11 +11,70 @@ use super::{delete_path, download_path, fetch_path};
 /// Names that must be kept exactly as they are.
 fn good() -> Vec<String> {
     let plain = [
-        "my-lib", "a", "A", "0", "my lib", "c++", "100%", "a#b?", "größe", "1.0.0+build.7", "release/2.1", "a%2Fb", "a/b", "a%2fb",
-        "%", "%25", "%00", "%zz", "+", "a+b", "a b", "&=;:@,$!*'()", "\"quoted\"", "<b>bold</b>", "{\"json\":1}", "[x]", "a|b^c`d~e", "🚀",
-        "日本語", "Ж", "...", "..a", "a..", ".hidden", "a/.hidden/...", "a/..b/c", "-", "--data", "CON", "nul.txt", "a.", "x::$DATA",
-        "C:", "~", "$HOME", "{product}", "*", "?", "a\u{200b}b", "\u{202e}gnp.exe", "\u{feff}bom", "\u{e000}", "e\u{301}", "\u{e9}",
-        "\u{fffd}", "\u{10ffff}", "a/b/c/d/e", "null", "undefined", "true", "__proto__", "' OR 1=1 --", "a\u{a0}b", "a\u{3000}b",
+        "my-lib",
+        "a",
+        "A",
+        "0",
+        "my lib",
+        "c++",
+        "100%",
+        "a#b?",
+        "größe",
+        "1.0.0+build.7",
+        "release/2.1",
+        "a%2Fb",
+        "a/b",
+        "a%2fb",
+        "%",
+        "%25",
+        "%00",
+        "%zz",
+        "+",
+        "a+b",
+        "a b",
+        "&=;:@,$!*'()",
+        "\"quoted\"",
+        "<b>bold</b>",
+        "{\"json\":1}",
+        "[x]",
+        "a|b^c`d~e",
+        "🚀",
+        "日本語",
+        "Ж",
+        "...",
+        "..a",
+        "a..",
+        ".hidden",
+        "a/.hidden/...",
+        "a/..b/c",
+        "-",
+        "--data",
+        "CON",
+        "nul.txt",
+        "a.",
+        "x::$DATA",
+        "C:",
+        "~",
+        "$HOME",
+        "{product}",
+        "*",
+        "?",
+        "a\u{200b}b",
+        "\u{202e}gnp.exe",
+        "\u{feff}bom",
+        "\u{e000}",
+        "e\u{301}",
+        "\u{e9}",
+        "\u{fffd}",
+        "\u{10ffff}",
+        "a/b/c/d/e",
+        "null",
+        "undefined",
+        "true",
+        "__proto__",
+        "' OR 1=1 --",
+        "a\u{a0}b",
+        "a\u{3000}b",
     ];
     let mut names: Vec<String> = plain.map(str::to_owned).to_vec();
     names.push("x".repeat(128));
@@ -28,9 +87,41 @@ fn good() -> Vec<String> {
 /// Names that must be refused.
 fn bad() -> Vec<String> {
     let plain = [
-        " a", "a ", " ", "\ta", "\u{a0}a", "a\u{3000}", "\u{2003}a", "a\u{2028}", "/a", "a/", "/", "//", "a//b", ".", "..", "a/..", "../a",
-        "./a", "a/.", "a/./b", "a/../b", "a\\b", "\\", "C:\\x", "a\0", "\0", "a\nb", "a\rb", "a\tb", "a\u{1b}[0m", "\u{1f}", "\u{7f}", "a\u{80}",
-        "\u{85}", "a\u{9f}b",
+        " a",
+        "a ",
+        " ",
+        "\ta",
+        "\u{a0}a",
+        "a\u{3000}",
+        "\u{2003}a",
+        "a\u{2028}",
+        "/a",
+        "a/",
+        "/",
+        "//",
+        "a//b",
+        ".",
+        "..",
+        "a/..",
+        "../a",
+        "./a",
+        "a/.",
+        "a/./b",
+        "a/../b",
+        "a\\b",
+        "\\",
+        "C:\\x",
+        "a\0",
+        "\0",
+        "a\nb",
+        "a\rb",
+        "a\tb",
+        "a\u{1b}[0m",
+        "\u{1f}",
+        "\u{7f}",
+        "a\u{80}",
+        "\u{85}",
+        "a\u{9f}b",
     ];
     let mut names: Vec<String> = plain.map(str::to_owned).to_vec();
     names.push("x".repeat(129));
@@ -114,10 +205,16 @@ fn bad_names_in_paths_and_bodies_are_refused_too() {
             Request::get(&download_path("here", &name)),
         ];
         let all = super::permissions(&["download"]);
-        requests.push(Request::put("/product/modify/addToken").json(&json!({ "product": name, "token": ADMIN, "permissions": all })));
+        requests.push(
+            Request::put("/product/modify/addToken")
+                .json(&json!({ "product": name, "token": ADMIN, "permissions": all })),
+        );
         requests.push(Request::delete("/product/modify/deleteToken").json(&json!({ "product": name, "token": ADMIN })));
-        requests.push(Request::delete("/product/modify/deleteVersion").json(&json!({ "product": name, "version": "v1" })));
-        requests.push(Request::delete("/product/modify/deleteVersion").json(&json!({ "product": "here", "version": name })));
+        requests
+            .push(Request::delete("/product/modify/deleteVersion").json(&json!({ "product": name, "version": "v1" })));
+        requests.push(
+            Request::delete("/product/modify/deleteVersion").json(&json!({ "product": "here", "version": name })),
+        );
         for request in requests {
             // A NUL may already be refused as a bad escape.
             let beginning = if name.contains('\0') { "" } else { "invalid name" };
@@ -133,7 +230,24 @@ fn malformed_escapes_are_refused() {
     server.create(ADMIN, "here");
     server.add_version("here", "v1", b"bytes");
     let before = server.visible();
-    for bad in ["%zz", "%2", "%", "a%", "%g0", "%0g", "%%41", "%-1", "%ff", "%c3", "%c3%28", "%ed%a0%80", "%f5%80%80%80", "%c0%ae", "%00", "a%00b"] {
+    for bad in [
+        "%zz",
+        "%2",
+        "%",
+        "a%",
+        "%g0",
+        "%0g",
+        "%%41",
+        "%-1",
+        "%ff",
+        "%c3",
+        "%c3%28",
+        "%ed%a0%80",
+        "%f5%80%80%80",
+        "%c0%ae",
+        "%00",
+        "a%00b",
+    ] {
         println!("{bad}");
         let requests = [
             Request::get(&format!("/fetch/{bad}")),

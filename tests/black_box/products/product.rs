@@ -40,7 +40,14 @@ fn a_create_needs_a_name() {
     let server = Packhouse::start();
     let request = || Request::put("/product/create").token(ADMIN);
     for body in [
-        "{}", "{\"name\":\"\"}", "{\"name\":null}", "{\"name\":1}", "{\"name\":true}", "{\"name\":[\"a\"]}", "{\"name\":{}}", "{\"Name\":\"a\"}",
+        "{}",
+        "{\"name\":\"\"}",
+        "{\"name\":null}",
+        "{\"name\":1}",
+        "{\"name\":true}",
+        "{\"name\":[\"a\"]}",
+        "{\"name\":{}}",
+        "{\"Name\":\"a\"}",
         "{\"product\":\"a\"}",
     ] {
         println!("{body}");
@@ -48,7 +55,17 @@ fn a_create_needs_a_name() {
     }
     server.send(request()).is_error(400, "Missing request body");
     server.send(request().body("application/json", "")).is_error(400, "Missing request body");
-    for body in ["not json", "[]", "\"a\"", "null", "{\"name\":\"a\"", "{\"name\":\"a\"}}", "name=a", "{\"name\":\"\\ud800\"}", "{\"name\":\"\\q\"}"] {
+    for body in [
+        "not json",
+        "[]",
+        "\"a\"",
+        "null",
+        "{\"name\":\"a\"",
+        "{\"name\":\"a\"}}",
+        "name=a",
+        "{\"name\":\"\\ud800\"}",
+        "{\"name\":\"\\q\"}",
+    ] {
         println!("{body}");
         server.send(request().body("application/json", body)).is_error_like(400, "");
     }
@@ -57,7 +74,9 @@ fn a_create_needs_a_name() {
     server.send(request().body("application/json", large)).is_error_like(413, "");
     assert_eq!(server.get(ADMIN, "/product/access").text(), "[]");
     // Escapes of JSON are ordinary characters of a name.
-    server.send(request().body("application/json", "{\"name\":\"\\u0067r\\u00f6\\u00dfe\\/\\ud83d\\ude80\"}")).is_empty(201);
+    server
+        .send(request().body("application/json", "{\"name\":\"\\u0067r\\u00f6\\u00dfe\\/\\ud83d\\ude80\"}"))
+        .is_empty(201);
     assert_eq!(server.get(ADMIN, "/product/access").is_json(200), json!(["größe/🚀"]));
 }
 
@@ -143,7 +162,10 @@ fn fetch_shows_members_and_versions() {
             let time = record["uploadedAt"].take();
             let text = time.as_str().unwrap();
             let parsed: jiff::Timestamp = text.parse().unwrap();
-            assert!(text.ends_with('Z') && parsed.as_second() >= earlier.as_second() && parsed <= jiff::Timestamp::now(), "{text}");
+            assert!(
+                text.ends_with('Z') && parsed.as_second() >= earlier.as_second() && parsed <= jiff::Timestamp::now(),
+                "{text}"
+            );
             record["uploadedAt"] = Value::from(file);
         }
         let expected = json!({

@@ -35,7 +35,9 @@ fn register_shows_a_strong_token_once() {
 #[test]
 fn register_takes_json_whatever_its_type_is_called() {
     let server = Packhouse::start();
-    for kind in ["application/json", "application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8"] {
+    for kind in
+        ["application/json", "application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8"]
+    {
         let answer = server.send(Request::put("/register").token(ADMIN).body(kind, "{\"admin\":false}"));
         assert_eq!(answer.status, 201, "{kind}");
     }
@@ -103,9 +105,7 @@ fn only_admins_register_list_and_prune() {
     }
     server.get(&plain, "/tokens").is_text(401, "Only admin allowed to list tokens");
     for token in [plain.as_str(), &other, ADMIN, &fingerprint(&plain), "unknown", "fp:0123456789abcdef"] {
-        server
-            .delete(&plain, &format!("/prune/{token}"))
-            .is_text(401, "Only admin allowed to prune an api token");
+        server.delete(&plain, &format!("/prune/{token}")).is_text(401, "Only admin allowed to prune an api token");
     }
     assert_eq!(server.get(ADMIN, "/tokens").is_json(200).as_array().unwrap().len(), 3);
 }
@@ -140,7 +140,8 @@ fn fetch_tells_what_a_token_is() {
     assert_eq!(server.get(&plain, &format!("/fetch/{chief}")).is_json(200)["admin"], json!(true));
     assert_eq!(server.get(&plain, &format!("/fetch/{ADMIN}")).is_json(200)["admin"], json!(true));
     // A fingerprint of somebody else, whether or not there is such a token.
-    for foreign in [fingerprint(&other), fingerprint(ADMIN), "fp:0123456789abcdef".into(), "fp:0123456789ABCDEF".into()] {
+    for foreign in [fingerprint(&other), fingerprint(ADMIN), "fp:0123456789abcdef".into(), "fp:0123456789ABCDEF".into()]
+    {
         server.get(&plain, &format!("/fetch/{foreign}")).is_text(403, "permission denied");
     }
     server.get(ADMIN, "/fetch/fp:0123456789abcdef").is_error(400, "token not found");
