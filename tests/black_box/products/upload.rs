@@ -339,7 +339,7 @@ fn text_parts_are_taken_literally() {
     let long = format!("{}\r\nX-Long: {}", file_head("f"), "x".repeat(20 << 10));
     server
         .upload(ADMIN, Form::new().text("product", "p").text("version", "v").part(&long, b"x"))
-        .is_error_like(400, "");
+        .is_error_like(413, "");
     server.is_as_before(&before, 0);
     // Percent signs in a form mean themselves.
     server.create(ADMIN, "a%2Fb");
