@@ -6,7 +6,7 @@ const ROOMS: [&str; 6] = ["winget", "apps", "products", "refpacks", "feeds", "co
 const CORE: [&str; 4] = ["catalog", "identity", "jobs", "audit"];
 const GROUND: [&str; 3] = ["error", "ids", "clock"];
 /// What stands above the rooms and puts the house together.
-const TOP: [&str; 7] = ["main", "lib", "run", "cli", "app", "routes", "shared_doors"];
+const TOP: [&str; 7] = ["main", "lib", "wiring", "cli", "app", "routes", "shared_doors"];
 
 /// The only file that may switch the ban on unsafe code off.
 const UNSAFE_FILE: &str = "http/readiness.rs";
@@ -96,7 +96,7 @@ fn import_rule(from: &str, path: &Path) -> Option<String> {
     let is_room = ROOMS.contains(&to);
     let rule = match from {
         _ if from == to => return None,
-        "main" | "lib" | "run" | "routes" | "shared_doors" => return None,
+        "main" | "lib" | "wiring" | "routes" | "shared_doors" => return None,
         "http" if !["error", "ids"].contains(&to) => "http imports none of ours but error and ids",
         "store" if !["error", "ids"].contains(&to) => "store imports none of ours but error and ids",
         "formats" => "formats imports nothing of ours",
@@ -105,7 +105,7 @@ fn import_rule(from: &str, path: &Path) -> Option<String> {
         _ if CORE.contains(&from) && to == "http" => "the core knows nothing of http",
         _ if CORE.contains(&from) && TOP.contains(&to) => "the core never looks up to who puts it together",
         _ if ROOMS.contains(&from) && is_room => "a room never imports another room",
-        _ if ROOMS.contains(&from) && ["main", "lib", "run", "routes", "shared_doors"].contains(&to) => {
+        _ if ROOMS.contains(&from) && ["main", "lib", "wiring", "routes", "shared_doors"].contains(&to) => {
             "a room never looks up to the map"
         }
         "app" | "cli" if is_room => "what every handler is given knows no room",
@@ -165,7 +165,7 @@ fn touch_rule(from: &str, path: &Path) -> Option<&'static str> {
     }
     let prints = matches!(parts.as_slice(), ["println" | "print" | "eprintln" | "eprint" | "dbg"])
         || matches!(parts.as_slice(), ["std", "io", "stdout" | "stderr"] | ["io", "stdout" | "stderr"]);
-    if prints && !["main", "run", "cli"].contains(&from) {
+    if prints && !["main", "wiring", "cli"].contains(&from) {
         return Some("only main, run and cli speak to the terminal; everybody else logs");
     }
     None
