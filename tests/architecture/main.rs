@@ -6,7 +6,7 @@ mod source;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use packhouse::http::{Found, Head};
+use packhouse::http::{Found, Method};
 use packhouse::routes;
 use source::Source;
 
@@ -52,17 +52,17 @@ fn the_tests_keep_to_length_and_say_what_they_are() {
 
 #[test]
 fn every_route_of_the_products_dialect_is_on_the_map() {
-    let (root, below_api) = (routes::router(), routes::router_below_api());
+    let (router, below_api) = (routes::router(), routes::router_below_api());
     let mut missing = Vec::new();
     for (method, path) in rules::PRODUCT_ROUTES {
-        // A pattern in braces stands for any one segment, so it is a path that it fits itself.
-        let wanted = Head::parse(format!("{method} {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
-        let Ok(Some((head, _))) = wanted else { panic!("{method} {path} is no request") };
-        for (map, prefix) in [(&root, ""), (&below_api, "/api")] {
-            if !matches!(map.find(head.method, &head.path), Found::Route(..)) {
-                missing.push(format!("{method} {prefix}{path}"));
+        // Any name will do where the contract has one.
+        let asked = path.replace(['{', '}'], "x");
+        for (map, prefix) in [(&router, ""), (&below_api, "/api")] {
+            if !matches!(map.find(method, &asked), Found::Route(..)) {
+                missing.push(format!("{} {prefix}{path}", method.name()));
             }
         }
     }
     assert!(missing.is_empty(), "not on the map:\n{}\n", missing.join("\n"));
+    assert!(matches!(router.find(Method::Get, "/product/xx/yy/zz/x"), Found::NotFound), "the map has everything");
 }
