@@ -270,7 +270,6 @@ impl Packhouse {
     }
 
     /// Asks the process to end (SIGTERM) without waiting for it.
-    #[cfg(unix)]
     pub(crate) fn ask_to_stop(&self) {
         use rustix::process::{Pid, Signal, kill_process};
         let running = self.running.as_ref().expect("the server is stopped");
@@ -278,7 +277,6 @@ impl Packhouse {
     }
 
     /// Asks the process to end (SIGTERM) and waits for it.
-    #[cfg(unix)]
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.ask_to_stop();
         self.wait()
@@ -299,7 +297,6 @@ impl Packhouse {
     }
 
     /// Starts it again on the same data, after stopping it if it runs.
-    #[cfg(unix)]
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         if self.running.is_some() {

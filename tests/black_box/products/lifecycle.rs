@@ -1,5 +1,7 @@
 //! Starting, stopping and starting again: what was answered stays (`reliability.md` §1, §19).
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::mpsc;
 
 use serde_json::json;
@@ -130,12 +132,8 @@ fn a_first_start_makes_up_its_secrets() {
     let names = ["PACKHOUSE_ADMIN_TOKEN", "PACKHOUSE_ADMIN_USER", "PACKHOUSE_ADMIN_PASSWORD", "PACKHOUSE_SIGNUP_KEY"];
     let server = names.iter().fold(Packhouse::with(), |builder, name| builder.without(name)).start();
     let path = server.data().join("first-run.txt");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(server.data()).unwrap().permissions().mode() & 0o777, 0o700);
-    }
+    let rights = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((rights(&path), rights(server.data())), (0o600, 0o700));
     let text = std::fs::read_to_string(path).unwrap();
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).filter(|word| word.len() >= 32);
     let admins: Vec<&str> = words

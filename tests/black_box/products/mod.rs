@@ -9,6 +9,7 @@ mod large;
 mod lifecycle;
 mod members;
 mod names;
+mod offer;
 mod permissions;
 mod product;
 mod races;
