@@ -37,6 +37,7 @@ pub struct App {
 pub struct House {
     app: App,
     router: Router<Entry>,
+    router_below_api: Router<Entry>,
 }
 
 /// Where a request goes, decided from its head.
@@ -52,7 +53,7 @@ pub enum Destination {
 impl House {
     /// The house with every route of the map open.
     pub fn new(app: App) -> Self {
-        House { app, router: routes::router() }
+        House { app, router: routes::router(), router_below_api: routes::router_below_api() }
     }
 
     fn serve(&self, destination: Destination, request: &mut Request) -> Response {
@@ -123,7 +124,11 @@ impl Service for House {
     type Route = Destination;
 
     fn plan(&self, head: &Head) -> Plan<Destination> {
-        let route = match self.router.find(head.method, &head.path) {
+        let found = match routes::below_api(&head.path) {
+            Some(path) => self.router_below_api.find(head.method, path),
+            None => self.router.find(head.method, &head.path),
+        };
+        let route = match found {
             Found::Route(entry, params) => Destination::Route(*entry, params),
             Found::MethodNotAllowed(allowed) => Destination::WrongMethod(allowed),
             Found::NotFound => Destination::Nowhere,

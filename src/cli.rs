@@ -266,7 +266,8 @@ fn count(value: &str) -> Result<usize, String> {
 }
 
 fn addresses(value: &str) -> Result<Vec<SocketAddr>, String> {
-    let found: Vec<SocketAddr> = value.to_socket_addrs().map_err(|_| "an address like 127.0.0.1:8090 is needed")?.collect();
+    let found: Vec<SocketAddr> =
+        value.to_socket_addrs().map_err(|_| "an address like 127.0.0.1:8090 is needed")?.collect();
     match found.is_empty() {
         true => Err("the name has no address".to_owned()),
         false => Ok(found),

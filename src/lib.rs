@@ -1,6 +1,16 @@
 //! Packhouse: one shelf of files with several front doors.
 
+pub mod app;
+pub mod audit;
+pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod error;
+pub mod formats;
+pub mod http;
+pub mod identity;
 pub mod ids;
+pub mod products;
+pub mod routes;
+pub mod shared_doors;
 pub mod store;

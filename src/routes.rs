@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Method::{self, Delete, Get, Post, Put};
-use crate::http::{Lane, Request, Response, Router};
+use crate::http::{Lane, Request, Response, Router, allow_value};
 use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
 use crate::shared_doors;
@@ -69,7 +69,7 @@ const PRODUCTS: &[Line] = &[
     (Put,     "/product/modify/{action}",            Gate::Token, QUICK,    api::unknown_action, products::error_response),
     (Delete,  "/product/modify/{action}",            Gate::Token, QUICK,    api::unknown_action, products::error_response),
     (Post,    "/product/upload",                     Gate::Token, TRANSFER, files::upload,       products::error_response),
-    (Get,     "/product/download/{product}/{version}", Gate::Token, TRANSFER, files::download,   products::version_error_response),
+    (Get,     "/product/download/{product}/{version}", Gate::Token, QUICK,    files::download,   products::version_error_response),
     (Delete,  "/product/delete/{product}/{version}", Gate::Token, QUICK,    files::delete,       products::version_error_response),
 ];
 
@@ -84,19 +84,27 @@ const SECRET_ROOTS: &[&str] = &["fetch", "prune"];
 
 /// Every route of the map.
 pub fn router() -> Router<Entry> {
-    let entry = |line: &Line| Entry { gate: line.2, lane: line.3, handler: line.4, errors: line.5 };
-    let at_root = SHARED.iter().chain(PRODUCTS).map(|line| (line.0, Cow::Borrowed(line.1), entry(line)));
-    let below_api = PRODUCTS.iter().map(|line| (line.0, Cow::Owned(format!("{API}{}", line.1)), entry(line)));
-    Router::new(at_root.chain(below_api))
+    Router::new(SHARED.iter().chain(PRODUCTS).map(line).collect())
+}
+
+/// What is served below `/api`: the products dialect, its health form included.
+pub fn router_below_api() -> Router<Entry> {
+    let health = SHARED.iter().filter(|line| line.1 == "/health");
+    Router::new(health.chain(PRODUCTS).map(line).collect())
+}
+
+fn line(line: &Line) -> (Method, &'static str, Entry) {
+    (line.0, line.1, Entry { gate: line.2, lane: line.3, handler: line.4, errors: line.5 })
+}
+
+/// The path below `/api`, when it is there.
+pub fn below_api(path: &str) -> Option<&str> {
+    path.strip_prefix(API).filter(|rest| rest.starts_with('/'))
 }
 
 /// The first segment of `path`, below `/api` when the path is there.
 fn first_segment(path: &str) -> &str {
-    let path = match path.strip_prefix(API) {
-        Some(rest) if rest.starts_with('/') => rest,
-        _ => path,
-    };
-    path.trim_start_matches('/').split('/').next().unwrap_or_default()
+    below_api(path).unwrap_or(path).trim_start_matches('/').split('/').next().unwrap_or_default()
 }
 
 /// Gate and error words of a path or method that is not on the map: in the products dialect a stranger always sees
@@ -108,8 +116,7 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
 
 /// The answer for a path that has other methods.
 pub fn wrong_method(allowed: &[Method]) -> Response {
-    let names: Vec<&str> = allowed.iter().map(|method| method.name()).collect();
-    Response::text(405, "Method Not Allowed").header("Allow", names.join(", "))
+    Response::text(405, "Method Not Allowed").header("Allow", allow_value(allowed))
 }
 
 /// The answer for a path that is nowhere on the map.
@@ -126,7 +133,7 @@ pub fn refusal(_path: Option<&str>, status: u16, message: &str) -> Response {
 pub fn shown_path(path: &str) -> Cow<'_, str> {
     let root = first_segment(path);
     if SECRET_ROOTS.iter().any(|secret| secret.eq_ignore_ascii_case(root)) {
-        let prefix = if path.starts_with(API) { API } else { "" };
+        let prefix = below_api(path).map_or("", |_| API);
         return Cow::Owned(format!("{prefix}/{}/***", root.to_ascii_lowercase()));
     }
     Cow::Borrowed(path)

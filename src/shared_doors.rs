@@ -10,7 +10,11 @@ use crate::products;
 
 /// `GET /`: what this is, for somebody who opens the address in a browser.
 pub fn welcome(_app: &App, _who: &Principal, _request: &mut Request) -> Result<Response> {
-    const TEXT: &str = concat!("Packhouse ", env!("CARGO_PKG_VERSION"), "\n\nThe server is running. Its addresses are described in the README.\n");
+    const TEXT: &str = concat!(
+        "Packhouse ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\nThe server is running. Its addresses are described in the README.\n"
+    );
     Ok(Response::text(200, TEXT))
 }
 

@@ -28,8 +28,7 @@ pub fn health(app: &App, who: &Principal, _request: &mut Request) -> Result<Resp
 /// `GET /product/access` and `GET /product/list`: the names the caller may see.
 pub fn access(app: &App, who: &Principal, _request: &mut Request) -> Result<Response> {
     let me = caller(who)?;
-    let names =
-        app.store.read(|tx| if me.admin { model::names(tx) } else { model::names_of(tx, me.key) })?;
+    let names = app.store.read(|tx| if me.admin { model::names(tx) } else { model::names_of(tx, me.key) })?;
     Ok(Response::json(200, &names))
 }
 

@@ -153,3 +153,8 @@ pub fn remove_product(store: &Store, tx: &WriteTx, product: &Product) -> Result<
     PRODUCTS.remove(tx, name)?;
     Ok(())
 }
+
+/// The product behind a holder of this room.
+pub fn product_of(holder: &Holder) -> Option<String> {
+    (holder.kind() == "product").then(|| holder.parts()).and_then(|parts| parts.into_iter().next())
+}

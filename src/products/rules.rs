@@ -122,14 +122,43 @@ mod tests {
     #[test]
     fn names() {
         let long = "é".repeat(64);
-        let good = ["my lib", "c++", "100%", "a#b?", "größe", "1.0.0+build.7", "release/2.1", "a%2Fb", "🚀", "...", "a", &long];
+        let good = [
+            "my lib",
+            "c++",
+            "100%",
+            "a#b?",
+            "größe",
+            "1.0.0+build.7",
+            "release/2.1",
+            "a%2Fb",
+            "🚀",
+            "...",
+            "a",
+            &long,
+        ];
         for name in good {
             assert!(check_name(name).is_ok(), "{name}");
         }
         let longer = format!("{long}x");
         let bad = [
-            "", " a", "a ", "\u{a0}a", "a\u{3000}", "/a", "a/", "a//b", ".", "..", "a/..", "./a", "a\\b", "a\0", "a\nb", "\u{7f}",
-            "\u{85}", &longer,
+            "",
+            " a",
+            "a ",
+            "\u{a0}a",
+            "a\u{3000}",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/..",
+            "./a",
+            "a\\b",
+            "a\0",
+            "a\nb",
+            "\u{7f}",
+            "\u{85}",
+            &longer,
         ];
         for name in bad {
             let message = check_name(name).unwrap_err().message;
@@ -173,7 +202,11 @@ mod tests {
         ];
         for action in [Read, Maintain, Prune, Delete, Upload, Download] {
             for (member, allowed) in cases {
-                assert_eq!(may(action, Some(member), false).is_ok(), allowed.contains(&action), "{member:?} {action:?}");
+                assert_eq!(
+                    may(action, Some(member), false).is_ok(),
+                    allowed.contains(&action),
+                    "{member:?} {action:?}"
+                );
             }
             assert!(may(action, None, false).is_err());
             assert!(may(action, None, true).is_ok());

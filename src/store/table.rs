@@ -10,6 +10,7 @@ use redb::{ReadableTable, TableDefinition, TableError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::fault;
 use crate::error::{Error, Result};
 use crate::ids::{Digest, ObjectId};
 
@@ -185,6 +186,10 @@ impl Key for String {
     }
 }
 
+/// A number that sorts from high to low, so that the first page of a trail is its newest part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Newest(pub u64);
+
 /// Keys of a fixed width: the bytes themselves.
 macro_rules! fixed_key {
     ($type:ty, $width:literal, $to:expr, $from:expr) => {
@@ -208,6 +213,7 @@ macro_rules! fixed_key {
 
 fixed_key!(u64, 8, |n| n.to_be_bytes(), u64::from_be_bytes);
 fixed_key!(u32, 4, |n| n.to_be_bytes(), u32::from_be_bytes);
+fixed_key!(Newest, 8, |n| (!n.0).to_be_bytes(), |bytes| Newest(!u64::from_be_bytes(bytes)));
 fixed_key!(Digest, 32, |d| d.0, Digest);
 fixed_key!(ObjectId, 12, |id| id.0, ObjectId);
 fixed_key!(uuid::Uuid, 16, |id| *id.as_bytes(), uuid::Uuid::from_bytes);
@@ -296,21 +302,26 @@ impl<'a> WriteTx<'a> {
         self.wrote.get()
     }
 
+    /// Counts as written: the closure may have stopped anywhere.
+    pub(super) fn spoil(&self) {
+        self.wrote.set(true);
+    }
+
     pub(super) fn take_after_commit(&self) -> Vec<AfterCommit> {
         self.after.take()
     }
 
     fn put_raw(&self, table: &'static str, key: &[u8], value: &[u8]) -> Result<()> {
         self.wrote.set(true);
-        let mut table = self.tx.open_table(Raw::new(table)).map_err(Error::internal)?;
-        table.insert(key, value).map_err(Error::internal)?;
+        let mut table = self.tx.open_table(Raw::new(table)).map_err(fault::database)?;
+        table.insert(key, value).map_err(fault::database)?;
         Ok(())
     }
 
     fn remove_raw(&self, table: &'static str, key: &[u8]) -> Result<bool> {
         self.wrote.set(true);
-        let mut table = self.tx.open_table(Raw::new(table)).map_err(Error::internal)?;
-        let old = table.remove(key).map_err(Error::internal)?;
+        let mut table = self.tx.open_table(Raw::new(table)).map_err(fault::database)?;
+        let old = table.remove(key).map_err(fault::database)?;
         Ok(old.is_some())
     }
 }
@@ -320,7 +331,7 @@ impl Read for ReadTx {
         match self.tx.open_table(Raw::new(table)) {
             Ok(table) => get(&table, key),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(e) => Err(Error::internal(e)),
+            Err(e) => Err(fault::database(e)),
         }
     }
 
@@ -334,7 +345,7 @@ impl Read for ReadTx {
         match self.tx.open_table(Raw::new(table)) {
             Ok(table) => page(&table, prefix, after, limit),
             Err(TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
-            Err(e) => Err(Error::internal(e)),
+            Err(e) => Err(fault::database(e)),
         }
     }
 
@@ -342,23 +353,23 @@ impl Read for ReadTx {
         match self.tx.open_table(Raw::new(table)) {
             Ok(table) => last(&table, prefix),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(e) => Err(Error::internal(e)),
+            Err(e) => Err(fault::database(e)),
         }
     }
 
     fn len_raw(&self, table: &'static str) -> Result<u64> {
         use redb::ReadableTableMetadata;
         match self.tx.open_table(Raw::new(table)) {
-            Ok(table) => table.len().map_err(Error::internal),
+            Ok(table) => table.len().map_err(fault::database),
             Err(TableError::TableDoesNotExist(_)) => Ok(0),
-            Err(e) => Err(Error::internal(e)),
+            Err(e) => Err(fault::database(e)),
         }
     }
 }
 
 impl Read for WriteTx<'_> {
     fn get_raw(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        get(&self.tx.open_table(Raw::new(table)).map_err(Error::internal)?, key)
+        get(&self.tx.open_table(Raw::new(table)).map_err(fault::database)?, key)
     }
 
     fn page_raw(
@@ -368,23 +379,23 @@ impl Read for WriteTx<'_> {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        page(&self.tx.open_table(Raw::new(table)).map_err(Error::internal)?, prefix, after, limit)
+        page(&self.tx.open_table(Raw::new(table)).map_err(fault::database)?, prefix, after, limit)
     }
 
     fn last_raw(&self, table: &'static str, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        last(&self.tx.open_table(Raw::new(table)).map_err(Error::internal)?, prefix)
+        last(&self.tx.open_table(Raw::new(table)).map_err(fault::database)?, prefix)
     }
 
     fn len_raw(&self, table: &'static str) -> Result<u64> {
         use redb::ReadableTableMetadata;
-        self.tx.open_table(Raw::new(table)).map_err(Error::internal)?.len().map_err(Error::internal)
+        self.tx.open_table(Raw::new(table)).map_err(fault::database)?.len().map_err(fault::database)
     }
 }
 
 type Row = (Vec<u8>, Vec<u8>);
 
 fn get(table: &impl ReadableTable<&'static [u8], &'static [u8]>, key: &[u8]) -> Result<Option<Vec<u8>>> {
-    Ok(table.get(key).map_err(Error::internal)?.map(|value| value.value().to_vec()))
+    Ok(table.get(key).map_err(fault::database)?.map(|value| value.value().to_vec()))
 }
 
 fn page(
@@ -399,8 +410,8 @@ fn page(
         _ => Bound::Included(prefix),
     };
     let mut rows = Vec::new();
-    for row in table.range::<&[u8]>((start, Bound::Unbounded)).map_err(Error::internal)? {
-        let (key, value) = row.map_err(Error::internal)?;
+    for row in table.range::<&[u8]>((start, Bound::Unbounded)).map_err(fault::database)? {
+        let (key, value) = row.map_err(fault::database)?;
         if rows.len() == limit || !key.value().starts_with(prefix) {
             break;
         }
@@ -418,14 +429,23 @@ fn last(table: &impl ReadableTable<&'static [u8], &'static [u8]>, prefix: &[u8])
         end
     });
     let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut range = table.range::<&[u8]>((Bound::Included(prefix), end)).map_err(Error::internal)?;
+    let mut range = table.range::<&[u8]>((Bound::Included(prefix), end)).map_err(fault::database)?;
     match range.next_back() {
         None => Ok(None),
         Some(row) => {
-            let (key, value) = row.map_err(Error::internal)?;
+            let (key, value) = row.map_err(fault::database)?;
             Ok(Some((key.value().to_vec(), value.value().to_vec())))
         }
     }
+}
+
+/// Runs `f` in a transaction on a database in memory: what the tests of records need.
+#[cfg(test)]
+pub(crate) fn scratch<T>(f: impl FnOnce(&WriteTx) -> T) -> T {
+    let backend = redb::backends::InMemoryBackend::new();
+    let database = redb::Database::builder().create_with_backend(backend).expect("a database in memory");
+    let tx = database.begin_write().expect("the only writer");
+    f(&WriteTx::new(&tx))
 }
 
 #[cfg(test)]

@@ -1,0 +1,272 @@
+//! Finding artifacts: by the beginning of a name, or by words over name, version, kind and digest, a page at a time.
+
+use crate::catalog::{Artifact, Holder, get, holders};
+use crate::error::{Error, Result};
+use crate::formats::Kind;
+use crate::ids::Digest;
+use crate::store::table::{KeyFor, PrefixOf, Read, Table, WriteTx};
+
+/// (lower-case name, digest) → the lower-case words that a search looks at, so that it never opens the artifact's row.
+const NAMES: Table<(String, Digest), String> = Table::new("catalog.name");
+
+/// Most rows of one page (`reliability.md` §11).
+const MAX_PAGE: usize = 100;
+/// Longest search text, characters.
+const MAX_TEXT: usize = 1000;
+/// Rows looked at in one go.
+const BATCH: usize = 1000;
+
+/// Where a page ended; the next one begins after it.
+pub type Cursor = (String, Digest);
+
+/// What is looked for. Everything given has to fit.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Words, each of which must occur in name, file name, version, architecture or kind, or begin the digest.
+    pub text: String,
+    /// Only artifacts of this kind.
+    pub kind: Option<Kind>,
+    /// Only artifacts held by a holder of this kind (`product`, `repo` …).
+    pub holder: Option<String>,
+    /// Only what anonymous callers may know of.
+    pub public_only: bool,
+}
+
+/// One page of artifacts, by name, and where the next one begins when there is one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The artifacts.
+    pub rows: Vec<(Digest, Artifact)>,
+    /// Given as `after`, it continues the list.
+    pub next: Option<Cursor>,
+}
+
+pub(super) fn index(tx: &WriteTx, digest: &Digest, artifact: &Artifact) -> Result<()> {
+    let facts = &artifact.facts;
+    let name = artifact.name().to_lowercase();
+    let file = artifact.first_name.to_lowercase();
+    let mut words = name.clone();
+    let others = [Some(file.as_str()), facts.version.as_deref(), facts.arch.as_deref(), Some(facts.kind.word())];
+    for word in others.into_iter().flatten().filter(|word| *word != name) {
+        words.push('\n');
+        words.push_str(&word.to_lowercase());
+    }
+    NAMES.put(tx, (name, digest), &words)
+}
+
+pub(super) fn unindex(tx: &WriteTx, digest: &Digest, artifact: &Artifact) -> Result<()> {
+    NAMES.remove(tx, (artifact.name().to_lowercase(), digest))?;
+    Ok(())
+}
+
+/// Up to `limit` artifacts whose name begins with `prefix`, without regard to case.
+pub fn find(tx: &impl Read, prefix: &str, after: Option<&Cursor>, limit: usize) -> Result<Found> {
+    let prefix = prefix.to_lowercase();
+    walk(tx, NameStarts(&prefix), after, limit, |_, _| Ok(true))
+}
+
+/// Up to `limit` (at most 100) artifacts that fit `query`. `Invalid` for a text of more than 1,000 characters.
+pub fn search(tx: &impl Read, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found> {
+    if query.text.chars().count() > MAX_TEXT {
+        return Err(Error::invalid("a search has at most 1000 characters"));
+    }
+    let text = query.text.to_lowercase();
+    let words: Vec<_> = text.split_whitespace().map(Word::new).collect();
+    let kind = query.kind.map(|kind| format!("\n{}", kind.word()));
+    walk(tx, (), after, limit, |digest, line| {
+        // The kind is the line's last word.
+        let kind_fits = kind.as_ref().is_none_or(|kind| line.ends_with(kind.as_str()));
+        if !kind_fits || !words.iter().all(|word| word.fits(digest, line)) {
+            return Ok(false);
+        }
+        if query.holder.is_none() && !query.public_only {
+            return Ok(true);
+        }
+        let held = holders(tx, digest)?;
+        let holder_fits = |kind: &String| held.iter().any(|held| Holder::kind(&held.label) == kind);
+        Ok(query.holder.as_ref().is_none_or(holder_fits) && (!query.public_only || held.iter().any(|h| h.hold.public)))
+    })
+}
+
+fn walk(
+    tx: &impl Read,
+    prefix: impl PrefixOf<Cursor>,
+    after: Option<&Cursor>,
+    limit: usize,
+    mut fits: impl FnMut(&Digest, &str) -> Result<bool>,
+) -> Result<Found> {
+    let limit = limit.clamp(1, MAX_PAGE);
+    let prefix = Raw(prefix.bytes());
+    let mut after = after.cloned();
+    let mut fitting: Vec<Cursor> = Vec::new();
+    'more: loop {
+        let batch = NAMES.page(tx, &prefix, after.as_ref(), BATCH)?;
+        let whole = batch.len() == BATCH;
+        for (key, line) in batch {
+            if fits(&key.1, &line)? {
+                fitting.push(key.clone());
+                // One more than asked for tells that there is a next page.
+                if fitting.len() > limit {
+                    break 'more;
+                }
+            }
+            after = Some(key);
+        }
+        if !whole {
+            break;
+        }
+    }
+    let next = (fitting.len() > limit).then(|| fitting.swap_remove(limit)).and_then(|_| fitting.last().cloned());
+    let mut rows = Vec::with_capacity(fitting.len());
+    for (_, digest) in fitting {
+        rows.extend(get(tx, &digest)?.map(|artifact| (digest, artifact)));
+    }
+    Ok(Found { rows, next })
+}
+
+/// One word of a search.
+struct Word<'a> {
+    text: memchr::memmem::Finder<'a>,
+    /// The digits, when it can be the beginning of a digest.
+    digits: Option<&'a str>,
+}
+
+impl<'a> Word<'a> {
+    fn new(word: &'a str) -> Self {
+        let hex = (6..=64).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Word { text: memchr::memmem::Finder::new(word), digits: hex.then_some(word) }
+    }
+
+    fn fits(&self, digest: &Digest, line: &str) -> bool {
+        self.text.find(line.as_bytes()).is_some() || self.digits.is_some_and(|digits| begins(digest, digits))
+    }
+}
+
+/// Whether the hex form of `digest` begins with `digits`, without making that form.
+fn begins(digest: &Digest, digits: &str) -> bool {
+    digits
+        .bytes()
+        .zip(digest.0.iter().flat_map(|byte| [byte >> 4, byte & 15]))
+        .all(|(digit, nibble)| char::from(digit).to_digit(16) == Some(u32::from(nibble)))
+}
+
+/// Names that begin with a text: its bytes without the mark that ends a text in a key.
+struct NameStarts<'a>(&'a str);
+
+impl PrefixOf<Cursor> for NameStarts<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = KeyFor::<String>::bytes(self.0);
+        bytes.truncate(bytes.len().saturating_sub(2));
+        bytes
+    }
+}
+
+/// The beginning of a key, already in its stored form.
+struct Raw(Vec<u8>);
+
+impl PrefixOf<Cursor> for &Raw {
+    fn bytes(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{admit, hold};
+    use crate::clock::Time;
+    use crate::formats::Facts;
+    use crate::store::table::scratch;
+
+    fn add(tx: &WriteTx, number: u8, kind: Kind, name: &str, version: &str, file: &str) -> Digest {
+        let digest = Digest([number; 32]);
+        let facts = Facts { kind, name: Some(name.into()), version: Some(version.into()), arch: Some("amd64".into()) };
+        admit(tx, &digest, 1, &facts, file, Time(0)).unwrap();
+        digest
+    }
+
+    fn names(found: &Found) -> Vec<&str> {
+        found.rows.iter().map(|(_, artifact)| artifact.name()).collect()
+    }
+
+    #[test]
+    fn words_kinds_holders_and_digests() {
+        scratch(|tx| {
+            let curl = add(tx, 0xAB, Kind::Deb, "curl", "8.1-2", "curl_8.1-2_amd64.deb");
+            let fox = add(tx, 0x12, Kind::Msi, "Firefox", "121.0", "Setup.msi");
+            add(tx, 0x33, Kind::Exe, "Größe", "1", "groesse.exe");
+            hold(tx, &curl, "x", &Holder::repo("apt"), true, "", Time(0)).unwrap();
+            hold(tx, &fox, "x", &Holder::product("apt", "1"), false, "", Time(0)).unwrap();
+            let all = Query::default;
+            let words = |text: &str| Query { text: text.into(), ..all() };
+            let cases = [
+                (all(), vec!["curl", "Firefox", "Größe"]),
+                (words("FIRE"), vec!["Firefox"]),
+                (words("setup 121"), vec!["Firefox"]),
+                (words("setup 122"), vec![]),
+                (words("größe"), vec!["Größe"]),
+                (words("GRÖSSE"), vec![]),
+                (words("msi"), vec!["Firefox"]),
+                (words("amd64 curl"), vec!["curl"]),
+                (words("abABab"), vec!["curl"]),
+                (words(&"12".repeat(32)), vec!["Firefox"]),
+                (words(&"12".repeat(33)), vec![]),
+                (words("ababa c"), vec![]),
+                (words("ababa0"), vec![]),
+                (words("\n"), vec!["curl", "Firefox", "Größe"]),
+                (Query { kind: Some(Kind::Msi), ..all() }, vec!["Firefox"]),
+                (Query { kind: Some(Kind::Zip), ..all() }, vec![]),
+                (Query { holder: Some("product".into()), ..all() }, vec!["Firefox"]),
+                (Query { holder: Some("prod".into()), ..all() }, vec![]),
+                (Query { public_only: true, ..all() }, vec!["curl"]),
+                (Query { public_only: true, ..words("firefox") }, vec![]),
+            ];
+            for (query, expected) in cases {
+                let found = search(tx, &query, None, 50).unwrap();
+                assert_eq!(names(&found), expected, "{query:?}");
+                assert_eq!(found.next, None);
+            }
+            assert!(search(tx, &words(&"x".repeat(1001)), None, 50).is_err());
+        });
+    }
+
+    #[test]
+    fn names_by_their_beginning() {
+        scratch(|tx| {
+            add(tx, 1, Kind::File, "lib", "", "a");
+            add(tx, 2, Kind::File, "libcurl", "", "a");
+            add(tx, 3, Kind::File, "LIBC", "", "a");
+            add(tx, 4, Kind::File, "li", "", "a");
+            add(tx, 5, Kind::File, "lic", "", "a");
+            for (prefix, expected) in
+                [("lib", vec!["lib", "LIBC", "libcurl"]), ("LIBC", vec!["LIBC", "libcurl"]), ("x", vec![])]
+            {
+                assert_eq!(names(&find(tx, prefix, None, 50).unwrap()), expected, "{prefix}");
+            }
+            assert_eq!(find(tx, "", None, 50).unwrap().rows.len(), 5);
+        });
+    }
+
+    #[test]
+    fn pages_meet_without_gap_or_overlap() {
+        scratch(|tx| {
+            for number in 0..=249 {
+                add(tx, number, Kind::File, &format!("name {:03}", number / 3), "1", "a");
+            }
+            for limit in [1, 7, 100, 1000] {
+                let (mut seen, mut after) = (Vec::new(), None);
+                loop {
+                    let found = search(tx, &Query { text: "name".into(), ..Query::default() }, after.as_ref(), limit);
+                    let found = found.unwrap();
+                    assert!(found.rows.len() <= limit.min(MAX_PAGE));
+                    seen.extend(found.rows.iter().map(|(digest, _)| digest.0[0]));
+                    after = found.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(seen, (0..=249).collect::<Vec<u8>>(), "{limit}");
+            }
+        });
+    }
+}

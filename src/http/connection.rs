@@ -1,0 +1,493 @@
+//! One connection's life without blocking: head, collected body, the quick answer, what is left, the end.
+
+use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::answer::{After, Exchange, Sending};
+use super::head::{BodyLength, Head};
+use super::lanes::Direction;
+use super::poller::Parked;
+use super::readiness::{Interest, Watched};
+use super::request::{Body, Request};
+use super::response::Response;
+use super::server::Engine;
+use super::stream::{Stream, is_waiting};
+use super::{Lane, Method, Plan, Service};
+
+/// Requests of one connection answered in a row before others get their turn.
+const IN_A_ROW: usize = 32;
+/// Bytes asked of a socket at once while a head is expected.
+const HEAD_BLOCK: usize = 16 * 1024;
+/// The same while a body is collected or thrown away.
+const BODY_BLOCK: usize = 64 * 1024;
+/// Blocks of a body taken in one turn.
+const BLOCKS_IN_A_ROW: usize = 4;
+/// Most bytes thrown away from a connection that is being closed.
+const DYING_BYTES: u64 = 256 * 1024 * 1024;
+/// What a connection may hold in memory without being counted.
+const FREE_BYTES: usize = 4 * 1024;
+/// Most counted bytes over all connections.
+const MAX_BUFFERED: usize = 64 * 1024 * 1024;
+
+/// Buffers of one worker thread, used by one connection at a time.
+pub(super) struct Scratch {
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Scratch { input: vec![0; BODY_BLOCK], output: Vec::with_capacity(HEAD_BLOCK) }
+    }
+}
+
+/// A place in the table, given back when the connection is gone.
+pub(super) struct Seat<S: Service> {
+    pub(super) engine: Arc<Engine<S>>,
+    pub(super) key: usize,
+    /// Counted against the limit per address.
+    pub(super) counted: Option<SocketAddr>,
+}
+
+impl<S: Service> Drop for Seat<S> {
+    fn drop(&mut self) {
+        if let Some(peer) = self.counted {
+            self.engine.table.uncount(peer.ip());
+        }
+        self.engine.table.release(self.key);
+    }
+}
+
+/// A connection; whoever has the box has the socket to itself.
+pub(super) struct Connection<S: Service> {
+    // Fields are dropped in this order: the socket leaves the queue, then the table.
+    watched: Watched<Arc<TcpStream>>,
+    pub(super) stream: Stream,
+    pub(super) peer: SocketAddr,
+    /// Bytes received behind what was last used.
+    pub(super) buffer: Vec<u8>,
+    /// How many of them have been looked at for the end of a head.
+    checked: usize,
+    phase: Phase<S>,
+    deadline: Instant,
+    /// Bytes counted against [`MAX_BUFFERED`].
+    counted: usize,
+    /// The time limits of blocking calls are set.
+    pub(super) limited: bool,
+    seat: Seat<S>,
+}
+
+enum Phase<S: Service> {
+    /// A head is expected; its first byte came at that time.
+    Head(Option<Instant>),
+    /// A body is being collected.
+    Body(Box<Collect<S>>),
+    /// So many bytes of an unread body are to be thrown away before the next head.
+    Drain(u64),
+    /// A quick answer that did not fit into the socket.
+    Sending(Box<Sending>),
+    /// Everything is said; at most so many bytes are still read, so that the answer is not lost to a reset.
+    Dying(u64),
+}
+
+struct Collect<S: Service> {
+    head: Head,
+    plan: Plan<S::Route>,
+    bytes: Vec<u8>,
+    length: usize,
+    since: Instant,
+}
+
+/// What a transfer thread is given.
+pub(super) enum Job<S: Service> {
+    /// Run the handler. `Some`: the body is complete, `None`: it is on the socket.
+    Run { connection: Box<Connection<S>>, head: Head, route: S::Route, body: Option<Vec<u8>>, since: Instant },
+    /// Send an answer that is large or made while it is sent.
+    Send { connection: Box<Connection<S>>, response: Response, exchange: Exchange, after: After },
+}
+
+/// Whether the worker goes on with the connection.
+pub(super) enum Turn<S: Service> {
+    Next(Box<Connection<S>>),
+    Gone,
+}
+
+impl<S: Service> Parked for Connection<S> {
+    fn key(&self) -> usize {
+        self.seat.key
+    }
+
+    fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn is_quiet(&self) -> bool {
+        matches!(self.phase, Phase::Head(_))
+    }
+
+    fn arm(&self, interest: Interest) -> std::io::Result<()> {
+        self.watched.arm(interest)
+    }
+}
+
+impl<S: Service> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.seat.engine.buffered.fetch_sub(self.counted, Ordering::Relaxed);
+    }
+}
+
+impl<S: Service> Connection<S> {
+    /// A new connection, not yet parked.
+    pub(super) fn new(watched: Watched<Arc<TcpStream>>, peer: SocketAddr, seat: Seat<S>) -> Box<Self> {
+        let stream = Stream::Plain(watched.socket().clone());
+        Box::new(Connection {
+            watched,
+            stream,
+            peer,
+            buffer: Vec::new(),
+            checked: 0,
+            phase: Phase::Head(None),
+            deadline: Instant::now(),
+            counted: 0,
+            limited: false,
+            seat,
+        })
+    }
+
+    pub(super) fn engine(&self) -> &Engine<S> {
+        &self.seat.engine
+    }
+
+    /// The engine, to be used after the connection has been given away.
+    pub(super) fn shared_engine(&self) -> Arc<Engine<S>> {
+        self.seat.engine.clone()
+    }
+
+    /// Goes on after an event.
+    pub(super) fn turn(mut self: Box<Self>, scratch: &mut Scratch) {
+        match std::mem::replace(&mut self.phase, Phase::Head(None)) {
+            Phase::Head(since) => self.on_head(since, scratch),
+            Phase::Body(collect) => self.on_body(collect, scratch),
+            Phase::Drain(left) => self.on_drain(left, scratch),
+            Phase::Sending(sending) => self.on_sending(sending, scratch),
+            Phase::Dying(left) => self.on_dying(left, scratch),
+        }
+    }
+
+    /// Ends or answers a connection whose deadline is over.
+    pub(super) fn expire(mut self: Box<Self>) {
+        const SLOW: &str = "The request came too slowly";
+        match std::mem::replace(&mut self.phase, Phase::Head(None)) {
+            Phase::Head(None) | Phase::Drain(_) | Phase::Dying(_) => {}
+            Phase::Head(Some(_)) => self.refuse(None, 408, SLOW),
+            Phase::Body(collect) => self.refuse(Some(collect.head), 408, SLOW),
+            Phase::Sending(sending) => sending.break_off(&self),
+        }
+    }
+
+    /// Waits for the next head. Bytes in the buffer have not been looked at yet.
+    pub(super) fn await_head(mut self: Box<Self>) {
+        self.phase = Phase::Head(None);
+        self.checked = 0;
+        self.deadline = Instant::now() + self.engine().settings.idle_timeout;
+        if self.engine().is_stopping() {
+            return;
+        }
+        let interest = if self.buffer.is_empty() { Interest::Read } else { Interest::Soon };
+        self.park(interest);
+    }
+
+    /// Waits for `left` bytes of unread body to be thrown away.
+    pub(super) fn await_drain(mut self: Box<Self>, left: u64) {
+        let here = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.buffer.drain(..here);
+        match left - here as u64 {
+            0 => self.await_head(),
+            left => {
+                self.phase = Phase::Drain(left);
+                self.deadline = Instant::now() + self.engine().settings.body_timeout;
+                self.park(Interest::Read);
+            }
+        }
+    }
+
+    /// Everything is said: reads on for a moment, so that the client sees the answer and not a reset.
+    pub(super) fn await_end(mut self: Box<Self>) {
+        self.stream.finish_writing();
+        self.buffer = Vec::new();
+        self.phase = Phase::Dying(DYING_BYTES);
+        self.deadline = Instant::now() + self.engine().settings.linger;
+        self.park(Interest::Read);
+    }
+
+    /// Waits for room to send the rest of an answer.
+    pub(super) fn await_room(mut self: Box<Self>, sending: Box<Sending>) {
+        self.phase = Phase::Sending(sending);
+        self.deadline = Instant::now() + self.engine().settings.write_timeout;
+        self.park(Interest::Write);
+    }
+
+    fn park(self: Box<Self>, interest: Interest) {
+        let engine = self.shared_engine();
+        engine.table.park(self, interest);
+    }
+
+    fn on_head(mut self: Box<Self>, since: Option<Instant>, scratch: &mut Scratch) {
+        let Scratch { input, output } = scratch;
+        if since.is_none() && !self.buffer.is_empty() {
+            let bytes = std::mem::take(&mut self.buffer);
+            return self.requests(&bytes, None, output);
+        }
+        let Some(block) = input.get_mut(..HEAD_BLOCK) else { return };
+        match self.stream.read(block) {
+            Ok(0) => {}
+            Ok(count) => {
+                let since = since.or_else(|| Some(Instant::now()));
+                let bytes = block.get(..count).unwrap_or_default();
+                if self.buffer.is_empty() {
+                    self.requests(bytes, since, output);
+                } else {
+                    let mut whole = std::mem::take(&mut self.buffer);
+                    whole.extend_from_slice(bytes);
+                    self.requests(&whole, since, output);
+                }
+            }
+            Err(error) if is_waiting(&error) => {
+                self.phase = Phase::Head(since);
+                self.park(Interest::Read);
+            }
+            // Reset: nobody is there to be answered.
+            Err(_) => {}
+        }
+    }
+
+    /// Answers the requests in `bytes`, one after the other.
+    fn requests(mut self: Box<Self>, bytes: &[u8], since: Option<Instant>, output: &mut Vec<u8>) {
+        let mut since = since.unwrap_or_else(Instant::now);
+        let mut rest = bytes;
+        for _ in 0..IN_A_ROW {
+            if rest.is_empty() {
+                return self.await_head();
+            }
+            let (head, used) = match Head::parse_from(rest, &mut self.checked) {
+                Ok(Some(found)) => found,
+                Ok(None) => {
+                    self.buffer = rest.to_vec();
+                    if !self.may_hold(self.buffer.len()) {
+                        return self.refuse(None, 503, "The server is busy");
+                    }
+                    self.deadline = since + self.engine().settings.head_timeout;
+                    self.phase = Phase::Head(Some(since));
+                    return self.park(Interest::Read);
+                }
+                Err(refusal) => return self.refuse(None, refusal.status, refusal.message),
+            };
+            self.checked = 0;
+            rest = rest.get(used..).unwrap_or_default();
+            match self.request(head, &mut rest, output) {
+                Turn::Next(connection) => self = connection,
+                Turn::Gone => return,
+            }
+            since = Instant::now();
+        }
+        self.buffer = rest.to_vec();
+        self.await_head();
+    }
+
+    /// One request: answered here, collected, or given to the transfer lane. `rest` is what came behind its head.
+    fn request(mut self: Box<Self>, head: Head, rest: &mut &[u8], output: &mut Vec<u8>) -> Turn<S> {
+        let now = Instant::now();
+        let plan = match guarded(|| self.engine().service.plan(&head)) {
+            Some(plan) => plan,
+            None => {
+                self.refuse(Some(head), 500, "Internal error");
+                return Turn::Gone;
+            }
+        };
+        let body = match head.body {
+            BodyLength::None | BodyLength::Sized(0) => Some(Vec::new()),
+            BodyLength::Sized(length) if length <= plan.collect && !head.expect_continue => {
+                let Ok(length) = usize::try_from(length) else { return Turn::Gone };
+                if let Some((body, behind)) = rest.split_at_checked(length) {
+                    *rest = behind;
+                    Some(body.to_vec())
+                } else {
+                    let collect = Collect { head, plan, bytes: rest.to_vec(), length, since: now };
+                    self.await_body(Box::new(collect));
+                    return Turn::Gone;
+                }
+            }
+            BodyLength::Sized(_) | BodyLength::Chunked => None,
+        };
+        match (plan.lane, body) {
+            (Lane::Quick, Some(body)) => self.answer_here(head, plan.route, body, now, rest, output),
+            (_, body) => {
+                self.buffer = rest.to_vec();
+                self.hand_over(head, plan.route, body, now);
+                Turn::Gone
+            }
+        }
+    }
+
+    fn answer_here(
+        self: Box<Self>,
+        head: Head,
+        route: S::Route,
+        body: Vec<u8>,
+        since: Instant,
+        rest: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Turn<S> {
+        let keep_alive = head.keep_alive;
+        let (response, exchange) = self.answer(head, route, Body::complete(body), since);
+        let after = match keep_alive && !self.engine().is_stopping() {
+            true => After::Keep,
+            // A client that wanted to go on may have sent more already.
+            false => After::Close { linger: keep_alive || !rest.is_empty() },
+        };
+        self.send_here(response, exchange, after, rest, output)
+    }
+
+    /// Gives a request to the transfer lane, or answers 503.
+    fn hand_over(self: Box<Self>, head: Head, route: S::Route, body: Option<Vec<u8>>, since: Instant) {
+        let direction = match head.method {
+            Method::Get | Method::Head => Direction::Down,
+            _ => Direction::Up,
+        };
+        let engine = self.shared_engine();
+        let job = Job::Run { connection: self, head, route, body, since };
+        if let Err(job) = engine.transfers.push(direction, job, Job::run) {
+            job.refuse();
+        }
+    }
+
+    /// Runs the handler; whatever happens there is an answer.
+    pub(super) fn answer(&self, head: Head, route: S::Route, body: Body, since: Instant) -> (Response, Exchange) {
+        let number = self.engine().next_number();
+        let mut request = Request::new(head, self.peer, number, body);
+        let answer = guarded(|| self.engine().service.answer(route, &mut request));
+        let response = answer.unwrap_or_else(|| {
+            log::error!("request {number}: the handler panicked");
+            self.engine().refusal(Some(&request.head), 500, &format!("Internal error (request {number})"))
+        });
+        let (head, _, note) = request.into_parts();
+        (response, Exchange { head: Some(head), note, number, since })
+    }
+
+    /// Answers in the engine's own name and ends the connection.
+    pub(super) fn refuse(self: Box<Self>, head: Option<Head>, status: u16, message: &str) {
+        let number = self.engine().next_number();
+        let mut response = self.engine().refusal(head.as_ref(), status, message).close();
+        if status == 503 && !response.has_header("Retry-After") {
+            response = response.header("Retry-After", "2");
+        }
+        let exchange = Exchange { head, note: String::new(), number, since: Instant::now() };
+        // The connection may come from a thread that blocks on it.
+        if self.stream.set_nonblocking(true).is_ok() {
+            self.send_here(response, exchange, After::Close { linger: true }, &[], &mut Vec::new());
+        }
+    }
+
+    fn await_body(mut self: Box<Self>, collect: Box<Collect<S>>) {
+        if !self.may_hold(collect.bytes.len()) {
+            return self.refuse(Some(collect.head), 503, "The server is busy");
+        }
+        self.phase = Phase::Body(collect);
+        self.deadline = Instant::now() + self.engine().settings.body_timeout;
+        self.park(Interest::Read);
+    }
+
+    fn on_body(mut self: Box<Self>, mut collect: Box<Collect<S>>, scratch: &mut Scratch) {
+        let Scratch { input, output } = scratch;
+        for _ in 0..BLOCKS_IN_A_ROW {
+            let missing = collect.length - collect.bytes.len();
+            let room = missing.min(input.len());
+            let Some(block) = input.get_mut(..room) else { return };
+            match self.stream.read(block) {
+                Ok(0) => return self.refuse(Some(collect.head), 400, "The request body ended early"),
+                Ok(count) => {
+                    collect.bytes.extend_from_slice(block.get(..count).unwrap_or_default());
+                    if count == missing {
+                        self.hold(0);
+                        let Collect { head, plan, bytes, since, .. } = *collect;
+                        if plan.lane == Lane::Transfer {
+                            return self.hand_over(head, plan.route, Some(bytes), since);
+                        }
+                        if let Turn::Next(connection) = self.answer_here(head, plan.route, bytes, since, &[], output) {
+                            connection.await_head();
+                        }
+                        return;
+                    }
+                }
+                Err(error) if is_waiting(&error) => break,
+                Err(_) => return,
+            }
+        }
+        if self.engine().patience().is_over(collect.since.elapsed(), collect.bytes.len() as u64) {
+            return self.refuse(Some(collect.head), 408, "The request body came too slowly");
+        }
+        self.await_body(collect);
+    }
+
+    fn on_drain(self: Box<Self>, left: u64, scratch: &mut Scratch) {
+        let room = scratch.input.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let Some(block) = scratch.input.get_mut(..room) else { return };
+        match self.stream.read(block) {
+            Ok(0) => {}
+            Ok(count) => self.await_drain(left - count as u64),
+            Err(error) if is_waiting(&error) => self.await_drain(left),
+            Err(_) => {}
+        }
+    }
+
+    fn on_sending(self: Box<Self>, sending: Box<Sending>, scratch: &mut Scratch) {
+        if let Turn::Next(connection) = self.go_on_sending(sending) {
+            if connection.buffer.is_empty() {
+                return connection.await_head();
+            }
+            connection.on_head(None, scratch);
+        }
+    }
+
+    fn on_dying(mut self: Box<Self>, mut left: u64, scratch: &mut Scratch) {
+        for _ in 0..BLOCKS_IN_A_ROW {
+            match self.stream.read(&mut scratch.input) {
+                Ok(count @ 1..) if count as u64 <= left => left -= count as u64,
+                Err(error) if is_waiting(&error) => break,
+                _ => return,
+            }
+        }
+        self.phase = Phase::Dying(left);
+        self.park(Interest::Read);
+    }
+
+    /// Counts `bytes` held for this connection; false when all connections together hold too many.
+    fn may_hold(&mut self, bytes: usize) -> bool {
+        let grown = bytes > self.counted;
+        let total = self.hold(bytes.saturating_sub(FREE_BYTES));
+        !(grown && bytes > FREE_BYTES && total > MAX_BUFFERED)
+    }
+
+    fn hold(&mut self, counted: usize) -> usize {
+        let old = std::mem::replace(&mut self.counted, counted);
+        let buffered = &self.engine().buffered;
+        if counted >= old {
+            buffered.fetch_add(counted - old, Ordering::Relaxed) + (counted - old)
+        } else {
+            buffered.fetch_sub(old - counted, Ordering::Relaxed) - (old - counted)
+        }
+    }
+}
+
+/// Runs a call into the service; `None` when it panicked.
+pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    // What a panicking handler leaves half-changed is its request, which is not used by it any more.
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}

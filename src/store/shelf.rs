@@ -1,0 +1,177 @@
+//! Where bytes live: `shelf/ab/abcd…` by digest, `stage/` for bytes in flight, and what is known about their health.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::disk::{Disk, lock};
+use super::stage::Staged;
+use super::sys::{self, Mark};
+use super::{crash, fault};
+use crate::error::Result;
+use crate::ids::Digest;
+
+/// Blobs whose health is remembered at most.
+const REMEMBERED: usize = 32 * 1024;
+/// How long a whole check of a blob is believed.
+const BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The two directories of bytes and the memory of what was checked.
+pub(super) struct Shelf {
+    root: PathBuf,
+    stage: PathBuf,
+    pub(super) disk: Arc<Disk>,
+    /// Begins the names of this run's stage files; whatever else lies there was left by an earlier one.
+    session: String,
+    next: AtomicU64,
+    health: Mutex<HashMap<Digest, Seen>>,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    mark: Mark,
+    at: Instant,
+    sound: bool,
+}
+
+/// What is known about a blob's bytes without reading them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    /// Read whole and found right, less than a day ago, and unchanged since.
+    Sound,
+    /// Read whole and found wrong, and unchanged since.
+    Damaged,
+    /// Not read whole since the start, or not lately, or changed.
+    Unknown,
+}
+
+impl Shelf {
+    /// Makes what is missing of the directories, and has them on the disk before it returns.
+    pub(super) fn open(data: &Path, disk: Arc<Disk>) -> io::Result<Shelf> {
+        let (root, stage) = (data.join("shelf"), data.join("stage"));
+        let mut made = sys::make_directory(&root)? | sys::make_directory(&stage)?;
+        for prefix in 0..=255_u8 {
+            made |= sys::make_directory(&root.join(format!("{prefix:02x}")))?;
+        }
+        if made {
+            sys::sync_directory(&root)?;
+            sys::sync_directory(data)?;
+        }
+        let session: [u8; 8] = crate::ids::random().map_err(io::Error::other)?;
+        let session = format!("{:016x}-", u64::from_le_bytes(session));
+        Ok(Shelf { root, stage, disk, session, next: AtomicU64::new(0), health: Mutex::default() })
+    }
+
+    /// Where the blob is, or would be.
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_hex();
+        self.prefix(digest).join(name)
+    }
+
+    fn prefix(&self, digest: &Digest) -> PathBuf {
+        self.root.join(format!("{:02x}", digest.0[0]))
+    }
+
+    /// Whether the directories are there at all: a disk that was pulled takes them along.
+    pub(super) fn reachable(&self) -> Result<()> {
+        for path in [self.root.join("00"), self.stage.clone()] {
+            if !fs::metadata(&path).map_err(fault::disk)?.is_dir() {
+                return Err(fault::away().because("a part of the data directory is not a directory"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn stage(&self) -> &Path {
+        &self.stage
+    }
+
+    /// A name in the stage directory that nobody has used.
+    pub(super) fn fresh_name(&self) -> PathBuf {
+        self.stage.join(format!("{}{}", self.session, self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Whether a stage file of this name belongs to this run.
+    pub(super) fn is_ours(&self, name: &str) -> bool {
+        name.starts_with(&self.session)
+    }
+
+    /// What is remembered about the blob in the state `mark`.
+    pub(super) fn health(&self, digest: &Digest, mark: Mark) -> Health {
+        match lock(&self.health).get(digest) {
+            Some(seen) if seen.mark == mark && !seen.sound => Health::Damaged,
+            Some(seen) if seen.mark == mark && seen.at.elapsed() < BELIEVED => Health::Sound,
+            _ => Health::Unknown,
+        }
+    }
+
+    /// Remembers the outcome of reading the blob whole while it was in the state `mark`.
+    pub(super) fn remember(&self, digest: Digest, mark: Mark, sound: bool) {
+        let mut health = lock(&self.health);
+        if health.len() >= REMEMBERED && !health.contains_key(&digest) {
+            // Half of the sound ones go, whichever; they are checked again when next read.
+            let mut keep = false;
+            health.retain(|_, seen| {
+                keep = !keep;
+                keep || !seen.sound
+            });
+            if health.len() >= REMEMBERED {
+                health.clear();
+            }
+        }
+        health.insert(digest, Seen { mark, at: Instant::now(), sound });
+    }
+
+    /// Forgets what is known about a blob that is gone.
+    pub(super) fn forget(&self, digest: &Digest) {
+        lock(&self.health).remove(digest);
+    }
+
+    /// Opens a blob for reading.
+    pub(super) fn open_blob(&self, digest: &Digest) -> io::Result<(File, Mark)> {
+        let file = File::open(self.path(digest))?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        Ok((file, Mark::of(&metadata)))
+    }
+
+    /// Gives staged files their place. The caller holds the gate. An existing blob is believed only when it was read
+    /// whole and has not changed since; else the staged file, which is known to be right, takes its place: that heals
+    /// a damaged copy and costs no second reading. Every touched directory is on the disk afterwards. Also after an
+    /// error `placed` holds the digests whose file was moved.
+    pub(super) fn place(&self, staged: &mut [Staged], placed: &mut Vec<Digest>) -> Result<()> {
+        for file in staged.iter_mut() {
+            let path = self.path(&file.digest);
+            let there = fs::symlink_metadata(&path).ok().map(|found| Mark::of(&found));
+            if there.is_some_and(|mark| mark.size == file.size && self.health(&file.digest, mark) == Health::Sound) {
+                file.discard();
+                continue;
+            }
+            self.forget(&file.digest);
+            file.place(&path).map_err(fault::disk)?;
+            placed.push(file.digest);
+            crash::point("renamed");
+        }
+        let touched: HashSet<PathBuf> = placed.iter().map(|digest| self.prefix(digest)).collect();
+        for prefix in touched {
+            sys::sync_directory(&prefix).map_err(fault::disk)?;
+        }
+        crash::point("directory-flushed");
+        for digest in placed.iter() {
+            if let Ok(metadata) = self.path(digest).metadata() {
+                self.remember(*digest, Mark::of(&metadata), true);
+            }
+        }
+        Ok(())
+    }
+}

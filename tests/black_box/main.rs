@@ -1,0 +1,15 @@
+//! Black-box tests: the real program is started and asked over the wire; nothing here knows its insides.
+//!
+//! `server.rs` starts and watches the program, `client.rs` speaks strict HTTP/1.1 to it, `files.rs` builds what is sent.
+//! Tests are written from the wire contracts; each module names the contract's section it holds the program to.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "the log of the program is shown when a test fails")]
+
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod client;
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod files;
+mod products;
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod server;
