@@ -39,6 +39,8 @@ pub struct Entry {
     pub packed: u64,
     /// Number of bytes it inflates to, as its header says.
     pub size: u64,
+    /// SHA-256 of the inflated bytes; zeros until [`check_contents`] has read them.
+    pub digest: [u8; 32],
     /// CRC-32 of the inflated bytes, as its header says.
     crc: u32,
 }
@@ -53,7 +55,7 @@ struct Record {
     packed: u64,
     size: u64,
     header: u64,
-    unix_mode: Option<u32>,
+    unix_mode: u32,
 }
 
 /// Reads the directory of the archive of `length` bytes and judges every rule that needs no inflating.
@@ -85,15 +87,17 @@ pub fn entries<R: Read + Seek>(archive: &mut R, length: u64) -> Result<Vec<Entry
     Ok(entries.into_iter().filter(|entry| !entry.name.ends_with('/')).collect())
 }
 
-/// Inflates every entry, counting as it goes, and compares length and CRC-32 with the header.
+/// Inflates every entry, counting as it goes, compares length and CRC-32 with the header, and notes the SHA-256.
 ///
 /// # Errors
 /// The first fault: `zip_bomb` or `zip_invalid`.
-pub fn check_contents<R: Read + Seek>(archive: &mut R, entries: &[Entry]) -> Result<(), Fault> {
+pub fn check_contents<R: Read + Seek>(archive: &mut R, entries: &mut [Entry]) -> Result<(), Fault> {
+    use sha2::Digest as _;
     let mut total = 0;
     let mut block = vec![0; 64 << 10];
     for entry in entries {
         let mut crc = flate2::Crc::new();
+        let mut hash = sha2::Sha256::new();
         let mut reader = open(archive, entry).map_err(|e| broken(&entry.name, &e))?;
         let mut size = 0_u64;
         loop {
@@ -116,6 +120,10 @@ pub fn check_contents<R: Read + Seek>(archive: &mut R, entries: &[Entry]) -> Res
                 return Err(Fault::new("zip_invalid", &entry.name, "the entry is longer than its header says"));
             }
             crc.update(&block[..read]);
+            hash.update(&block[..read]);
+        }
+        if reader.packed_read() != entry.packed {
+            return Err(Fault::new("zip_invalid", &entry.name, "the packed bytes go on after their end"));
         }
         if size != entry.size {
             return Err(Fault::new("zip_invalid", &entry.name, "the entry is shorter than its header says"));
@@ -123,24 +131,60 @@ pub fn check_contents<R: Read + Seek>(archive: &mut R, entries: &[Entry]) -> Res
         if crc.sum() != entry.crc {
             return Err(Fault::new("zip_invalid", &entry.name, "the entry's CRC-32 is wrong"));
         }
+        entry.digest = hash.finalize().into();
     }
     Ok(())
 }
 
-/// The inflated bytes of one entry, never more than its header says plus one block.
+/// The inflated bytes of one entry. They may be more or fewer than its header says.
 ///
 /// # Errors
 /// When the archive cannot be read there.
-pub fn open<'a, R: Read + Seek>(archive: &'a mut R, entry: &Entry) -> io::Result<Box<dyn Read + 'a>> {
+pub fn open<'a, R: Read + Seek>(archive: &'a mut R, entry: &Entry) -> io::Result<Unpacked<io::Take<&'a mut R>>> {
     archive.seek(SeekFrom::Start(entry.offset))?;
-    let packed = archive.by_ref().take(entry.packed);
-    Ok(match entry.method {
-        Method::Stored => Box::new(packed),
-        Method::Deflate => Box::new(DeflateDecoder::new(BufReader::with_capacity(32 << 10, packed))),
-    })
+    Ok(Unpacked::new(archive.take(entry.packed), entry.method))
 }
 
-fn broken(name: &str, error: &io::Error) -> Fault {
+/// Inflates what a reader of packed bytes gives.
+pub enum Unpacked<R> {
+    /// As it is; how many bytes were read.
+    Stored(R, u64),
+    /// Inflated.
+    Deflate(DeflateDecoder<BufReader<R>>),
+}
+
+impl<R: Read> Unpacked<R> {
+    /// `packed` must end where the entry's packed bytes end.
+    pub fn new(packed: R, method: Method) -> Self {
+        match method {
+            Method::Stored => Unpacked::Stored(packed, 0),
+            Method::Deflate => Unpacked::Deflate(DeflateDecoder::new(BufReader::with_capacity(32 << 10, packed))),
+        }
+    }
+
+    /// How many packed bytes were needed so far.
+    fn packed_read(&self) -> u64 {
+        match self {
+            Unpacked::Stored(_, read) => *read,
+            Unpacked::Deflate(decoder) => decoder.total_in(),
+        }
+    }
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Unpacked::Stored(packed, read) => {
+                let count = packed.read(buffer)?;
+                *read += count as u64;
+                Ok(count)
+            }
+            Unpacked::Deflate(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+pub(super) fn broken(name: &str, error: &io::Error) -> Fault {
     Fault::new("zip_invalid", name, format!("the entry cannot be read: {error}"))
 }
 
@@ -194,7 +238,17 @@ impl End {
             None => None,
         };
         let (end, directory_end) = match locator {
-            Some(locator) => End::wide(archive, &locator, position - 20)?,
+            Some(locator) => {
+                let (wider, at) = End::wide(archive, &locator, position - 20)?;
+                let agrees = |short: u64, mark: u64, long: u64| short == mark || short == long;
+                if !agrees(end.entries, 0xFFFF, wider.entries)
+                    || !agrees(end.directory_size, 0xFFFF_FFFF, wider.directory_size)
+                    || !agrees(end.directory, 0xFFFF_FFFF, wider.directory)
+                {
+                    return Err(invalid("the two end records contradict each other"));
+                }
+                (wider, at)
+            }
             None if wide => return Err(invalid("the ZIP64 end record is missing")),
             None if disk != 0 || start_disk != 0 || u16_at(record, 8) != u16_at(record, 10) => {
                 return Err(invalid("the archive is split over several disks"));
@@ -224,11 +278,8 @@ impl End {
         if u32_at(&record, 16) != 0 || u32_at(&record, 20) != 0 || u64_at(&record, 24) != u64_at(&record, 32) {
             return Err(invalid("the archive is split over several disks"));
         }
-        let end = End {
-            entries: u64_at(&record, 32),
-            directory_size: u64_at(&record, 40),
-            directory: u64_at(&record, 48),
-        };
+        let end =
+            End { entries: u64_at(&record, 32), directory_size: u64_at(&record, 40), directory: u64_at(&record, 48) };
         Ok((end, at))
     }
 }
@@ -272,7 +323,6 @@ impl Record {
         let shown = String::from_utf8_lossy(&raw_name).into_owned();
         let name = String::from_utf8(raw_name.clone())
             .map_err(|_| Fault::new("bad_name_encoding", &shown, "the name is not UTF-8"))?;
-        let made_by = fixed[5];
         let mut record = Record {
             name,
             raw_name,
@@ -282,8 +332,9 @@ impl Record {
             packed: u64::from(u32_at(&fixed, 20)),
             size: u64::from(u32_at(&fixed, 24)),
             header: u64::from(u32_at(&fixed, 42)),
-            // 3: made on Unix, 19: on macOS; the mode stands in the upper half of the external attributes.
-            unix_mode: matches!(made_by, 3 | 19).then(|| u32_at(&fixed, 38) >> 16),
+            // The upper half of the external attributes; whatever system claims to have made the entry, some reader
+            // will take it for a mode.
+            unix_mode: u32_at(&fixed, 38) >> 16,
         };
         if !matches!(u16_at(&fixed, 34), 0 | 0xFFFF) {
             return Err(invalid("the archive is split over several disks"));
@@ -326,14 +377,8 @@ fn zip64_field(mut extra: &[u8]) -> Option<&[u8]> {
 }
 
 /// The files a RefPack may hold at its root.
-const ROOT_FILES: [&str; 6] = [
-    "data.meta.json",
-    "data.meta.json.jws",
-    "data.json",
-    "data.schema.json",
-    "data.changelog.json",
-    "data.readme.md",
-];
+const ROOT_FILES: [&str; 6] =
+    ["data.meta.json", "data.meta.json.jws", "data.json", "data.schema.json", "data.changelog.json", "data.readme.md"];
 
 /// The rules about one record that need nothing else.
 fn judge(record: &Record) -> Result<(), Fault> {
@@ -345,10 +390,10 @@ fn judge(record: &Record) -> Result<(), Fault> {
         return fault("path_traversal", "the name is absolute, climbs, or holds a control character or backslash");
     }
     const TYPE: u32 = 0o170_000;
-    match record.unix_mode.map(|mode| mode & TYPE) {
-        None | Some(0 | 0o100_000) => {}
-        Some(0o040_000) if name.ends_with('/') => {}
-        Some(_) => return fault("special_file", "the entry is not a regular file"),
+    match record.unix_mode & TYPE {
+        0 | 0o100_000 => {}
+        0o040_000 if name.ends_with('/') => {}
+        _ => return fault("special_file", "the entry is not a regular file"),
     }
     let flat_asset = name.strip_prefix("assets/").is_some_and(|asset| !asset.contains('/'));
     if !flat_asset && !ROOT_FILES.contains(&name) {
@@ -394,6 +439,23 @@ fn locate<R: Read + Seek>(archive: &mut R, records: &[Record], directory: u64) -
         if u16_at(&fixed, 8) != record.method {
             return Err(inconsistent(name, "the local header has another compression method"));
         }
+        // Bit 3: the sizes follow the data and the header may leave them out.
+        if u16_at(&fixed, 6) & 8 == 0 {
+            let extra = read_at(archive, record.header + 30 + name_length, extra_length)?;
+            let mut local = Record {
+                crc: u32_at(&fixed, 14),
+                packed: u64::from(u32_at(&fixed, 18)),
+                size: u64::from(u32_at(&fixed, 22)),
+                header: 0,
+                name: String::new(),
+                raw_name: Vec::new(),
+                ..*record
+            };
+            local.widen(&extra)?;
+            if (local.crc, local.packed, local.size) != (record.crc, record.packed, record.size) {
+                return Err(Fault::new("zip_invalid", name, "the two headers say different sizes or sums"));
+            }
+        }
         if record.method == 0 && record.packed != record.size {
             return Err(Fault::new("zip_invalid", name, "a stored entry has two different sizes"));
         }
@@ -404,6 +466,7 @@ fn locate<R: Read + Seek>(archive: &mut R, records: &[Record], directory: u64) -
             offset,
             packed: record.packed,
             size: record.size,
+            digest: [0; 32],
             crc: record.crc,
         });
     }
@@ -429,6 +492,7 @@ fn read_at<R: Read + Seek>(archive: &mut R, at: u64, length: u64) -> Result<Vec<
     }
 }
 
+/// Callers have checked that the bytes are there.
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
@@ -440,3 +504,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
+
+#[cfg(test)]
+#[path = "archive_tests.rs"]
+mod tests;

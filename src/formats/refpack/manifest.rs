@@ -1,11 +1,17 @@
 //! The manifest of a RefPack, `data.meta.json` (`refpack.md` §4.2), its changelog and readme (§4.5).
 
+use std::io::Read;
+
 use serde_json::{Map, Value};
 
 use super::{FAULT_LIMIT, Fault, json};
 
 /// The manifest's file name.
 pub const FILE: &str = "data.meta.json";
+/// The changelog's file name.
+pub const CHANGELOG: &str = "data.changelog.json";
+/// The readme's file name.
+pub const README: &str = "data.readme.md";
 
 /// What a manifest says, every rule of §4.2 kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,12 +38,19 @@ pub struct Manifest {
 const KNOWN: [&str; 10] =
     ["id", "version", "title", "createdUtc", "description", "license", "authors", "tags", "idField", "nameField"];
 
+/// The largest manifest that is read, in bytes.
+pub(super) const LIMIT: usize = 1 << 20;
+/// The longest version text, in bytes.
+const VERSION_LIMIT: usize = 256;
+/// The largest changelog that is read, in bytes.
+pub(super) const CHANGELOG_LIMIT: usize = 16 << 20;
+
 /// Reads a manifest.
 ///
 /// # Errors
 /// Every broken rule, at most twenty.
 pub fn parse(bytes: &[u8]) -> Result<Manifest, Vec<Fault>> {
-    let all = match json::value(FILE, bytes).map_err(|fault| vec![fault])? {
+    let all = match json::value(FILE, bytes, LIMIT).map_err(|fault| vec![fault])? {
         Value::Object(all) => all,
         _ => return Err(vec![Fault::new("manifest_invalid", FILE, "the manifest must be a JSON object")]),
     };
@@ -58,7 +71,7 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, Vec<Fault>> {
         reader.fault("manifest_invalid", "createdUtc", "an RFC 3339 date-time that exists is needed");
     }
     let version = version.and_then(|text| {
-        let version = semver::Version::parse(&text).ok();
+        let version = semver::Version::parse(&text).ok().filter(|_| text.len() <= VERSION_LIMIT);
         if version.is_none() {
             reader.fault("manifest_invalid", "version", "a SemVer 2.0.0 version is needed");
         }
@@ -70,9 +83,8 @@ pub fn parse(bytes: &[u8]) -> Result<Manifest, Vec<Fault>> {
     let tags = reader.list("tags");
     let id_field = reader.optional("idField");
     let name_field = reader.optional("nameField");
-    let mut faults = reader.faults;
+    let faults = reader.faults;
     if !faults.is_empty() {
-        faults.truncate(FAULT_LIMIT);
         return Err(faults);
     }
     let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
@@ -98,6 +110,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, code: &'static str, key: &str, message: &'static str) {
+        if self.faults.len() >= FAULT_LIMIT {
+            return;
+        }
         self.faults.push(Fault::new(code, &format!("{FILE}#/{}", json::pointer_segment(key)), message));
     }
 
@@ -148,7 +163,7 @@ fn is_date_time(text: &str) -> bool {
     let fits = bytes.len() > shape.len()
         && shape.iter().zip(bytes).all(|(shape, byte)| match shape {
             b'd' => byte.is_ascii_digit(),
-            b'T' => matches!(byte, b'T' | b't' | b' '),
+            b'T' => matches!(byte, b'T' | b't'),
             _ => shape == byte,
         });
     let number = |at: usize| text.get(at..at + 2).and_then(|digits| digits.parse::<u8>().ok()).unwrap_or(99);
@@ -182,19 +197,18 @@ fn is_date_time(text: &str) -> bool {
 /// # Errors
 /// The broken rules, at most twenty.
 pub fn check_changelog(bytes: &[u8]) -> Result<(), Vec<Fault>> {
-    const FILE: &str = "data.changelog.json";
-    let Value::Array(items) = json::value(FILE, bytes).map_err(|fault| vec![fault])? else {
-        return Err(vec![Fault::new("changelog_invalid", FILE, "the changelog must be a JSON array")]);
+    let Value::Array(items) = json::value(CHANGELOG, bytes, CHANGELOG_LIMIT).map_err(|fault| vec![fault])? else {
+        return Err(vec![Fault::new("changelog_invalid", CHANGELOG, "the changelog must be a JSON array")]);
     };
     let mut faults = Vec::new();
     for (number, item) in items.iter().enumerate() {
         if !item.is_object() {
-            faults.push(Fault::new("changelog_invalid", &format!("{FILE}#/{number}"), "an object is needed"));
+            faults.push(Fault::new("changelog_invalid", &format!("{CHANGELOG}#/{number}"), "an object is needed"));
             continue;
         }
         for key in ["version", "date", "description"] {
             if item.get(key).and_then(Value::as_str).is_none_or(str::is_empty) {
-                let path = format!("{FILE}#/{number}/{key}");
+                let path = format!("{CHANGELOG}#/{number}/{key}");
                 faults.push(Fault::new("changelog_invalid", &path, "a non-empty string is needed"));
             }
         }
@@ -206,14 +220,32 @@ pub fn check_changelog(bytes: &[u8]) -> Result<(), Vec<Fault>> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// Judges `data.readme.md`: UTF-8, served as it is.
+/// Judges `data.readme.md`: UTF-8, of any length, served as it is.
 ///
 /// # Errors
 /// `readme_invalid`.
-pub fn check_readme(bytes: &[u8]) -> Result<(), Fault> {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Fault::new("readme_invalid", "data.readme.md", "the readme is not UTF-8")),
+pub fn check_readme(mut reader: impl Read) -> Result<(), Fault> {
+    let fault = |message: String| Fault::new("readme_invalid", README, message);
+    let mut block = vec![0; 64 << 10];
+    // A character cut off at the end of a block stands again at the beginning of the next.
+    let mut held = 0;
+    loop {
+        let read = match reader.read(&mut block[held..]) {
+            Ok(read) => read,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(fault(format!("the file cannot be read: {e}"))),
+        };
+        let filled = held + read;
+        let good = match std::str::from_utf8(&block[..filled]) {
+            Ok(_) => filled,
+            Err(e) if e.error_len().is_none() && read > 0 => e.valid_up_to(),
+            Err(_) => return Err(fault("the readme is not UTF-8".to_owned())),
+        };
+        if read == 0 {
+            return Ok(());
+        }
+        block.copy_within(good..filled, 0);
+        held = filled - good;
     }
 }
 
@@ -227,8 +259,18 @@ mod tests {
             assert!(is_date_time(good), "{good}");
         }
         let bad = [
-            "", "2026-05-20", "2024-02-30T10:00:00Z", "2026-05-20T10:00:00", "2026-05-20T24:00:00Z", "2026-05-20T10:00:00.Z",
-            "2026-13-20T10:00:00Z", "2026-05-20T10:00:00+2:00", "2026-05-20T10:00:00+24:00", "2026-05-20T10:00:00Zé", "٢026-05-20T10:00:00Z",
+            "",
+            "2026-05-20",
+            "2026-05-20 10:00:00Z",
+            "2024-02-30T10:00:00Z",
+            "2026-05-20T10:00:00",
+            "2026-05-20T24:00:00Z",
+            "2026-05-20T10:00:00.Z",
+            "2026-13-20T10:00:00Z",
+            "2026-05-20T10:00:00+2:00",
+            "2026-05-20T10:00:00+24:00",
+            "2026-05-20T10:00:00Zé",
+            "٢026-05-20T10:00:00Z",
         ];
         for bad in bad {
             assert!(!is_date_time(bad), "{bad}");
@@ -245,12 +287,40 @@ mod tests {
     }
 
     #[test]
+    fn readmes() {
+        let long = "é🚀x".repeat(50_000);
+        for good in ["", "# Größe", long.as_str()] {
+            assert!(check_readme(good.as_bytes()).is_ok());
+        }
+        for bad in [&b"\xff"[..], b"ok \xc3", &[long.as_bytes(), b"\xf0\x9f"].concat()] {
+            assert_eq!(check_readme(bad).unwrap_err().code, "readme_invalid");
+        }
+    }
+
+    #[test]
+    fn changelogs() {
+        assert!(check_changelog(br#"[{"version":"1","date":"d","description":"x","more":[]}]"#).is_ok());
+        assert!(check_changelog(b"[]").is_ok());
+        let cases = [
+            ("{}", "data.changelog.json"),
+            ("[1]", "data.changelog.json#/0"),
+            (r#"[{"version":"","date":"d","description":"x"}]"#, "data.changelog.json#/0/version"),
+            (r#"[{"version":"1","date":1,"description":"x"}]"#, "data.changelog.json#/0/date"),
+            (r#"[{"version":"1","date":"d"}]"#, "data.changelog.json#/0/description"),
+        ];
+        for (text, path) in cases {
+            let fault = &check_changelog(text.as_bytes()).unwrap_err()[0];
+            assert_eq!((fault.code, fault.path.as_str()), ("changelog_invalid", path), "{text}");
+        }
+        assert_eq!(check_changelog(b"[").unwrap_err()[0].code, "invalid_json");
+    }
+
+    #[test]
     fn each_broken_rule_has_its_code() {
         let base = |change: &str| {
-            let mut all: Map<String, Value> = serde_json::from_str(
-                r#"{"id":"c","version":"1.0.0","title":"T","createdUtc":"2026-05-20T10:00:00Z"}"#,
-            )
-            .unwrap();
+            let mut all: Map<String, Value> =
+                serde_json::from_str(r#"{"id":"c","version":"1.0.0","title":"T","createdUtc":"2026-05-20T10:00:00Z"}"#)
+                    .unwrap();
             let change: Map<String, Value> = serde_json::from_str(change).unwrap();
             all.extend(change);
             serde_json::to_vec(&all).unwrap()
