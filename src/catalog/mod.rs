@@ -9,10 +9,14 @@ use crate::ids::Digest;
 use crate::store::Store;
 use crate::store::table::{Read, Table, WriteTx};
 
+mod check;
 mod holder;
+mod scrub;
 mod search;
 
+pub use check::Rows;
 pub use holder::Holder;
+pub use scrub::{Scrubbed, scrub};
 pub use search::{Cursor, Found, Query, find, search};
 
 const ARTIFACTS: Table<Digest, Artifact> = Table::new("catalog.artifact");
@@ -180,6 +184,9 @@ pub fn uses(tx: &impl Read, digest: &Digest) -> Result<Vec<String>> {
     let held = holders(tx, digest)?.into_iter();
     Ok(held.map(|held| format!("{} ({})", held.label, held.hold.file_name.escape_debug())).collect())
 }
+
+#[cfg(test)]
+mod on_disk;
 
 #[cfg(test)]
 mod tests {

@@ -146,7 +146,7 @@ impl<S: Service> Drop for Connection<S> {
 impl<S: Service> Connection<S> {
     /// A new connection, not yet parked.
     pub(super) fn new(watched: Watched<Arc<TcpStream>>, peer: SocketAddr, seat: Seat<S>) -> Box<Self> {
-        let stream = Stream::Plain(watched.socket().clone());
+        let stream = Stream::Plain(watched.get().clone());
         Box::new(Connection {
             watched,
             stream,

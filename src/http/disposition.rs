@@ -1,7 +1,7 @@
 //! What the head of a multipart part says: field name, file name, type; and the boundary in a `Content-Type`.
 
 use crate::error::{Error, Result};
-use crate::http::params::{Plus, decode_bytes};
+use crate::http::params::{Plus, decode_bytes, split_once};
 
 /// The most lines in a part head.
 const MAX_LINES: usize = 64;
@@ -50,18 +50,16 @@ fn lines(block: &[u8]) -> impl Iterator<Item = Result<&[u8]>> {
     std::iter::from_fn(move || {
         let block = rest.take()?;
         let Some(at) = memchr::memchr2(b'\r', b'\n', block) else { return Some(Ok(block)) };
-        if block.get(at..at + 2) != Some(b"\r\n") {
-            return Some(Err(malformed()));
-        }
-        rest = Some(&block[at + 2..]);
-        Some(Ok(&block[..at]))
+        let cut = block.split_at_checked(at).and_then(|(line, behind)| Some((line, behind.strip_prefix(b"\r\n")?)));
+        let Some((line, behind)) = cut else { return Some(Err(malformed())) };
+        rest = Some(behind);
+        Some(Ok(line))
     })
 }
 
 /// `name: value`, the value without blanks around it. Folded lines begin with a blank and so have no good name.
 fn field(line: &[u8]) -> Result<(&[u8], &[u8])> {
-    let colon = memchr::memchr(b':', line).ok_or_else(malformed)?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let (name, value) = split_once(line, b':').ok_or_else(malformed)?;
     if name.is_empty() || !name.iter().all(|&byte| byte.is_ascii_graphic()) {
         return Err(malformed());
     }
@@ -118,7 +116,7 @@ fn extended_value(value: &[u8]) -> Result<Option<String>> {
 /// The parameters behind the first `;` of a field value, quoted ones unescaped: `\"` and `\\` become `"` and `\`, any
 /// other backslash stands for itself, since some clients send whole Windows paths.
 fn parameters(value: &[u8]) -> impl Iterator<Item = Result<(&[u8], Vec<u8>)>> {
-    let mut rest = memchr::memchr(b';', value).map_or(&[][..], |at| &value[at..]);
+    let mut rest = split_once(value, b';').map_or(&[][..], |(_, behind)| behind).trim_ascii_start();
     std::iter::from_fn(move || {
         while let Some(behind) = rest.strip_prefix(b";") {
             rest = behind.trim_ascii_start();
@@ -141,15 +139,15 @@ fn parameters(value: &[u8]) -> impl Iterator<Item = Result<(&[u8], Vec<u8>)>> {
 
 /// One `name=value` and what follows it, which is nothing or begins with `;`.
 fn parameter(text: &[u8]) -> Option<(&[u8], Vec<u8>, &[u8])> {
-    let equals = memchr::memchr2(b'=', b';', text).filter(|&at| text[at] == b'=')?;
-    let name = text[..equals].trim_ascii();
-    if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'"') {
+    let (name, text) = split_once(text, b'=')?;
+    let name = name.trim_ascii();
+    if name.is_empty() || !name.iter().all(|byte| byte.is_ascii_graphic() && !b"\";".contains(byte)) {
         return None;
     }
-    let text = text[equals + 1..].trim_ascii_start();
+    let text = text.trim_ascii_start();
     let Some(quoted) = text.strip_prefix(b"\"") else {
         let end = memchr::memchr(b';', text).unwrap_or(text.len());
-        let (value, behind) = text.split_at(end);
+        let (value, behind) = text.split_at_checked(end)?;
         return Some((name, value.trim_ascii_end().to_vec(), behind));
     };
     let mut value = Vec::new();
@@ -157,7 +155,7 @@ fn parameter(text: &[u8]) -> Option<(&[u8], Vec<u8>, &[u8])> {
     while let Some((at, &byte)) = bytes.next() {
         match byte {
             b'"' => {
-                let behind = quoted[at + 1..].trim_ascii_start();
+                let behind = quoted.get(at + 1..)?.trim_ascii_start();
                 return (behind.is_empty() || behind.starts_with(b";")).then_some((name, value, behind));
             }
             b'\\' if matches!(quoted.get(at + 1), Some(b'"' | b'\\')) => {
@@ -283,6 +281,41 @@ mod tests {
         assert_eq!(head.name.as_deref(), Some("data"));
         assert_eq!(head.content_type.as_deref(), Some("text/plain; charset=utf-8"));
         assert_eq!(PartHead::parse(b"").unwrap(), PartHead::default());
+    }
+
+    #[test]
+    fn any_bytes_are_judged_without_panic() {
+        const PIECES: [&[u8]; 16] = [
+            b"Content-Disposition",
+            b":",
+            b" ",
+            b";",
+            b"=",
+            b"\"",
+            b"\\",
+            b"\r\n",
+            b"\r",
+            b"\n",
+            b"filename*",
+            b"name",
+            b"UTF-8''%4",
+            b"multipart/form-data",
+            b"boundary",
+            b"\xff",
+        ];
+        let mut dice = 1u64;
+        for _ in 0..100_000 {
+            let mut block = Vec::new();
+            for _ in 0..dice >> 60 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                block.extend_from_slice(PIECES[usize::try_from(dice >> 59).unwrap_or(0) % PIECES.len()]);
+            }
+            _ = PartHead::parse(&block);
+            _ = PartHead::parse(&[b"Content-Disposition: ", &block[..]].concat());
+            _ = boundary(&block);
+            _ = boundary(&[b"multipart/form-data;", &block[..]].concat());
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        }
     }
 
     #[test]

@@ -48,6 +48,12 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
+/// What stands before and behind the first `separator`.
+pub(super) fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let (before, behind) = text.split_at_checked(memchr::memchr(separator, text)?)?;
+    Some((before, behind.get(1..)?))
+}
+
 /// Splits `a=b&c=d` and decodes names and values; empty pieces are skipped, a piece without `=` has an empty value.
 ///
 /// Errors: `Invalid` as for [`percent_decode`], or when there are more than 4,096 pairs.
@@ -57,10 +63,7 @@ pub(super) fn pairs(raw: &[u8], plus: Plus) -> Result<Vec<(String, String)>> {
         if pairs.len() == MAX_PAIRS {
             return Err(Error::invalid("too many fields"));
         }
-        let (name, value) = match memchr::memchr(b'=', piece) {
-            Some(at) => (&piece[..at], &piece[at + 1..]),
-            None => (piece, &[][..]),
-        };
+        let (name, value) = split_once(piece, b'=').unwrap_or((piece, &[]));
         pairs.push((decode(name, plus)?, decode(value, plus)?));
     }
     Ok(pairs)

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::http::params::split_once;
 use crate::http::response::{Source, http_date};
 use crate::http::{Head, Method, Response};
 
@@ -71,7 +72,7 @@ pub fn asked<'a>(mut fields: impl Iterator<Item = &'a [u8]>, size: u64) -> Asked
 
 /// `None` when the field is to be ignored.
 fn judge(field: &[u8], size: u64) -> Option<Asked> {
-    let (unit, set) = split_at(field, b'=')?;
+    let (unit, set) = split_once(field, b'=')?;
     if !unit.eq_ignore_ascii_case(b"bytes") {
         return None;
     }
@@ -82,7 +83,7 @@ fn judge(field: &[u8], size: u64) -> Option<Asked> {
         if count > MAX_RANGES {
             return None;
         }
-        let (first, last) = split_at(piece, b'-')?;
+        let (first, last) = split_once(piece, b'-')?;
         let run = match (number(first)?, number(last)?) {
             (None, None) => return None,
             (None, Some(0)) => None,
@@ -106,11 +107,6 @@ fn judge(field: &[u8], size: u64) -> Option<Asked> {
         _ if overlap(&runs) => None,
         _ => Some(Asked::Several(runs)),
     }
-}
-
-fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memchr(separator, text)?;
-    Some((&text[..at], &text[at + 1..]))
 }
 
 /// `Some(None)` for no digits at all, `None` for anything that is not digits; beyond 64 bits the largest number.
@@ -198,7 +194,7 @@ fn lists(list: &[u8], etag: &str, compare: Compare) -> bool {
             None => (false, rest),
         };
         let Some(end) = tag.strip_prefix(b"\"").and_then(|inner| memchr::memchr(b'"', inner)) else { return false };
-        let (tag, behind) = tag.split_at(end + 2);
+        let Some((tag, behind)) = tag.split_at_checked(end + 2) else { return false };
         if tag == etag.as_bytes() && (compare == Compare::Weak || !weak) {
             return true;
         }

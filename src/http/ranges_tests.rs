@@ -222,6 +222,34 @@ fn conditions() {
 }
 
 #[test]
+fn any_fields_are_judged_without_panic() {
+    const PIECES: [&str; 14] =
+        ["bytes=", "bytes", "=", "-", ",", " ", "0", "9", "18446744073709551616", "\"", "\"abc\"", "W/", "*", "é"];
+    let mut dice = 1u64;
+    for _ in 0..100_000 {
+        let mut field = String::new();
+        for _ in 0..dice >> 60 {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            field.push_str(PIECES[usize::try_from(dice >> 58).unwrap() % PIECES.len()]);
+        }
+        for size in [0, 1, 10, u64::MAX] {
+            for field in [&field, &format!("bytes={field}")] {
+                match asked(std::iter::once(field.as_bytes()), size) {
+                    Asked::One(run) => assert!(run.first <= run.last && run.last < size, "{field}"),
+                    Asked::Several(runs) => {
+                        assert!(runs.iter().all(|run| run.first <= run.last && run.last < size), "{field}");
+                        assert!(!overlap(&runs), "{field}");
+                    }
+                    Asked::Whole | Asked::Unsatisfiable => {}
+                }
+            }
+        }
+        _ = lists(field.as_bytes(), ETAG, Compare::Weak);
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    }
+}
+
+#[test]
 fn names_in_content_disposition() {
     let cases = [
         ("app.exe", r#"attachment; filename="app.exe""#),

@@ -203,11 +203,6 @@ impl Body {
         self.finished
     }
 
-    /// How reading failed, if it did.
-    pub fn failure(&self) -> Option<io::ErrorKind> {
-        self.failure
-    }
-
     /// Reads all that is left. Errors: `TooLarge` beyond `limit` bytes; [`body_error`].
     pub fn collect(&mut self, limit: u64) -> Result<Vec<u8>> {
         let too_large = || Error::new(Kind::TooLarge, format!("the request body is larger than {limit} bytes"));

@@ -51,7 +51,7 @@ fn bodies_are_taken_whole_up_to_the_limit() {
     // A declared length beyond the limit is refused before a byte is read.
     let mut vast = streaming(10, None, Some(1 << 50));
     assert_eq!(vast.collect(1 << 20).unwrap_err().kind, Kind::TooLarge);
-    assert!(!vast.is_finished() && vast.failure().is_none());
+    assert!(!vast.is_finished() && vast.failure.is_none());
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn broken_bodies_stay_broken() {
         for _ in 0..2 {
             let error = body.collect(100).unwrap_err();
             assert_eq!((error.kind, error.message.as_ref()), (Kind::Invalid, message));
-            assert_eq!(body.failure(), Some(kind));
+            assert_eq!(body.failure, Some(kind));
             assert!(!body.is_finished());
         }
     }

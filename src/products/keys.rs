@@ -71,7 +71,7 @@ pub fn list(app: &App, who: &Principal, _request: &mut Request) -> Result<Respon
     if !caller(who)?.admin {
         return Ok(Response::text(401, "Only admin allowed to list tokens"));
     }
-    let tokens = app.store.read(|tx| tokens::list(tx))?;
+    let tokens = app.store.read(tokens::list)?;
     let shown: Vec<Value> = tokens.iter().map(|(key, token)| describe(*key, token)).collect();
     Ok(Response::json(200, &shown))
 }

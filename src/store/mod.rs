@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
@@ -26,17 +26,21 @@ mod database;
 mod disk;
 mod fault;
 mod open;
+mod overlay;
 mod schema;
 mod shelf;
 mod stage;
+mod sweep;
 mod sys;
 pub mod table;
+mod verify;
 
 pub use blob::Blob;
 pub use disk::human;
 pub use open::{OpenError, Options};
 pub use schema::INFO;
 pub use stage::{Stage, Staged};
+pub use verify::{Catalog, Verdict, VerifyOptions, verify};
 
 /// How long an upload waits for deleted blobs to go before it is told that there is no room.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(2);
@@ -63,6 +67,9 @@ struct Inner {
     unheld: OnceLock<UnheldRule>,
     known: OnceLock<KnownRule>,
     keep: OnceLock<KeepRule>,
+    /// When the store was opened, and whether the clock could be believed about ages then.
+    started: SystemTime,
+    steady: bool,
     /// Keeps other processes out for as long as it is open.
     _lock: std::fs::File,
 }
@@ -161,6 +168,17 @@ impl Store {
     /// Registers who is told about a blob whose bytes are wrong or gone. Runs on the thread that found out.
     pub fn on_damage(&self, hook: impl Fn(&Digest) + Send + Sync + 'static) {
         self.inner.checker.on_damage(Box::new(hook));
+    }
+
+    /// Starts the sweep of what an earlier run left behind, once all rules are registered; it runs in the background,
+    /// in small slices, and removes nothing that a rule or a row still wants.
+    pub fn begin_sweep(&self) {
+        let inner = self.inner.clone();
+        let thread = std::thread::Builder::new().name("sweep".into()).stack_size(open::STACK);
+        match thread.spawn(move || guarded("sweep", || inner.run_sweep(inner.steady))) {
+            Ok(handle) => disk::lock(&self.threads).push(handle),
+            Err(e) => log::error!("the sweep is left to the next start: {e}"),
+        }
     }
 
     /// Waits until everything released so far has been collected, at most `limit`; answers whether it has.

@@ -8,8 +8,22 @@
 
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod client;
+#[cfg(all(unix, feature = "crash-points"))]
+mod crash;
+#[cfg(unix)]
+mod damage;
+#[cfg(target_os = "linux")]
+mod disk;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
+#[cfg(unix)]
+mod kill;
+#[cfg(target_os = "linux")]
+mod limits;
 mod products;
+#[cfg(unix)]
+mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
+#[cfg(unix)]
+mod wire;
