@@ -39,7 +39,7 @@ const KNOWN: [&str; 10] =
     ["id", "version", "title", "createdUtc", "description", "license", "authors", "tags", "idField", "nameField"];
 
 /// The largest manifest that is read, in bytes.
-pub(super) const LIMIT: usize = 1 << 20;
+pub(super) const LIMIT: usize = 256 << 10;
 /// The longest version text, in bytes.
 const VERSION_LIMIT: usize = 256;
 /// The largest changelog that is read, in bytes.

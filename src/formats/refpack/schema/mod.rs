@@ -258,7 +258,7 @@ impl Each {
         }
         if let Some(unique) = &mut self.unique {
             let mut hasher = unique.key.build_hasher();
-            hash(record, &unique.key, &mut hasher);
+            hash(record, &mut hasher);
             if !unique.seen.insert(hasher.finish()) {
                 return Ok(Some(mismatch(
                     &format!("/{number}"),
@@ -299,7 +299,7 @@ fn count(value: &Value) -> Option<u64> {
 }
 
 /// Equal values give equal hashes; numbers count by their value, keys without their order (maps are sorted).
-fn hash(value: &Value, key: &RandomState, out: &mut impl Hasher) {
+fn hash(value: &Value, out: &mut impl Hasher) {
     match value {
         Value::Null => 0_u8.hash(out),
         Value::Bool(flag) => (1_u8, flag).hash(out),
@@ -313,13 +313,13 @@ fn hash(value: &Value, key: &RandomState, out: &mut impl Hasher) {
         Value::String(text) => (4_u8, text).hash(out),
         Value::Array(items) => {
             (5_u8, items.len()).hash(out);
-            items.iter().for_each(|item| hash(item, key, out));
+            items.iter().for_each(|item| hash(item, out));
         }
         Value::Object(object) => {
             (6_u8, object.len()).hash(out);
             for (name, value) in object {
                 name.hash(out);
-                hash(value, key, out);
+                hash(value, out);
             }
         }
     }
