@@ -26,6 +26,10 @@ const COULD_NOT_RUN: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1);
+    if let Some(name) = unreadable_variable() {
+        eprintln!("packhouse: the variable {name} is not UTF-8");
+        return ExitCode::from(COULD_NOT_RUN);
+    }
     let command = match cli::parse(arguments, |name| std::env::var(name).ok()) {
         Ok(command) => command,
         Err(message) => {
@@ -49,6 +53,14 @@ fn main() -> ExitCode {
         eprintln!("packhouse: {message}");
         ExitCode::from(COULD_NOT_RUN)
     })
+}
+
+/// A setting of ours that is not text: it must not count as absent.
+fn unreadable_variable() -> Option<String> {
+    let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    ours.filter(|(name, _)| name.starts_with("PACKHOUSE_"))
+        .find(|(_, value)| value.to_str().is_none())
+        .map(|(name, _)| name)
 }
 
 /// Runs the server until the stop signal; an error is one line for the person who started it.
@@ -89,6 +101,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let identity = app.identity.clone();
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
+    store.begin_sweep();
 
     if first_run.note {
         let note = options.data.join(FIRST_RUN_NOTE);

@@ -16,6 +16,7 @@ use crate::ids::Digest;
 use table::{ReadTx, WriteTx};
 
 mod backend;
+mod barrier;
 mod blob;
 mod check;
 mod collect;
@@ -71,7 +72,7 @@ struct Inner {
     started: SystemTime,
     steady: bool,
     /// Keeps other processes out for as long as it is open.
-    _lock: std::fs::File,
+    lock: open::Lock,
 }
 
 impl Store {
@@ -231,6 +232,7 @@ impl Store {
             }
         }
         self.inner.database.stop();
+        self.inner.lock.release();
     }
 }
 
@@ -261,7 +263,12 @@ impl Inner {
         let mut placed = Vec::new();
         let result = {
             let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-            self.shelf.place(&mut staged, &mut placed).and_then(|()| self.committer.commit(f))
+            let there = self.shelf.place(&mut staged, &mut placed);
+            let committed = there.and_then(|()| self.committer.commit_beside(f, || self.shelf.flush(&placed)));
+            if committed.is_ok() {
+                self.shelf.remember_placed(&placed);
+            }
+            committed
         };
         for digest in &placed {
             self.checker.healed(digest);

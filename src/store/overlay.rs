@@ -95,7 +95,7 @@ impl StorageBackend for Overlay {
         if length < state.length {
             state.base = state.base.min(length);
             state.blocks.split_off(&length.div_ceil(BLOCK));
-            if length % BLOCK != 0
+            if !length.is_multiple_of(BLOCK)
                 && let Some(block) = state.blocks.get_mut(&(length / BLOCK))
                 && let Some(rest) = block.get_mut((length % BLOCK) as usize..)
             {

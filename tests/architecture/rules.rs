@@ -1,12 +1,14 @@
 //! The house rules as pure checks over sources: who may know whom, who may touch what, how long a file may be.
 
+use packhouse::http::Method;
+
 use crate::source::{Path, Source};
 
 const ROOMS: [&str; 6] = ["winget", "apps", "products", "refpacks", "feeds", "console"];
 const CORE: [&str; 4] = ["catalog", "identity", "jobs", "audit"];
 const GROUND: [&str; 3] = ["error", "ids", "clock"];
 /// What stands above the rooms and puts the house together.
-const TOP: [&str; 7] = ["main", "lib", "run", "cli", "app", "routes", "shared_doors"];
+const TOP: [&str; 7] = ["main", "lib", "cli", "app", "routes", "shared_doors", "wiring"];
 
 /// The only file that may switch the ban on unsafe code off.
 const UNSAFE_FILE: &str = "http/readiness.rs";
@@ -96,7 +98,7 @@ fn import_rule(from: &str, path: &Path) -> Option<String> {
     let is_room = ROOMS.contains(&to);
     let rule = match from {
         _ if from == to => return None,
-        "main" | "lib" | "run" | "routes" | "shared_doors" => return None,
+        "main" | "lib" | "routes" | "shared_doors" | "wiring" => return None,
         "http" if !["error", "ids"].contains(&to) => "http imports none of ours but error and ids",
         "store" if !["error", "ids"].contains(&to) => "store imports none of ours but error and ids",
         "formats" => "formats imports nothing of ours",
@@ -105,7 +107,7 @@ fn import_rule(from: &str, path: &Path) -> Option<String> {
         _ if CORE.contains(&from) && to == "http" => "the core knows nothing of http",
         _ if CORE.contains(&from) && TOP.contains(&to) => "the core never looks up to who puts it together",
         _ if ROOMS.contains(&from) && is_room => "a room never imports another room",
-        _ if ROOMS.contains(&from) && ["main", "lib", "run", "routes", "shared_doors"].contains(&to) => {
+        _ if ROOMS.contains(&from) && ["main", "lib", "routes", "shared_doors", "wiring"].contains(&to) => {
             "a room never looks up to the map"
         }
         "app" | "cli" if is_room => "what every handler is given knows no room",
@@ -165,29 +167,29 @@ fn touch_rule(from: &str, path: &Path) -> Option<&'static str> {
     }
     let prints = matches!(parts.as_slice(), ["println" | "print" | "eprintln" | "eprint" | "dbg"])
         || matches!(parts.as_slice(), ["std", "io", "stdout" | "stderr"] | ["io", "stdout" | "stderr"]);
-    if prints && !["main", "run", "cli"].contains(&from) {
-        return Some("only main, run and cli speak to the terminal; everybody else logs");
+    if prints && !["main", "cli"].contains(&from) {
+        return Some("only main and cli speak to the terminal; everybody else logs");
     }
     None
 }
 
 /// Routes of `products.md` §1, each at the root and below `/api`.
-pub(crate) const PRODUCT_ROUTES: [(&str, &str); 15] = [
-    ("PUT", "/register"),
-    ("GET", "/fetch/{token}"),
-    ("GET", "/tokens"),
-    ("DELETE", "/prune/{token}"),
-    ("GET", "/product/access"),
-    ("GET", "/product/list"),
-    ("PUT", "/product/create"),
-    ("GET", "/product/fetch/{product}"),
-    ("DELETE", "/product/delete/{product}"),
-    ("PUT", "/product/modify/addToken"),
-    ("DELETE", "/product/modify/deleteToken"),
-    ("DELETE", "/product/modify/deleteVersion"),
-    ("POST", "/product/upload"),
-    ("GET", "/product/download/{product}/{version}"),
-    ("DELETE", "/product/delete/{product}/{version}"),
+pub(crate) const PRODUCT_ROUTES: [(Method, &str); 15] = [
+    (Method::Put, "/register"),
+    (Method::Get, "/fetch/{token}"),
+    (Method::Get, "/tokens"),
+    (Method::Delete, "/prune/{token}"),
+    (Method::Get, "/product/access"),
+    (Method::Get, "/product/list"),
+    (Method::Put, "/product/create"),
+    (Method::Get, "/product/fetch/{product}"),
+    (Method::Delete, "/product/delete/{product}"),
+    (Method::Put, "/product/modify/addToken"),
+    (Method::Delete, "/product/modify/deleteToken"),
+    (Method::Delete, "/product/modify/deleteVersion"),
+    (Method::Post, "/product/upload"),
+    (Method::Get, "/product/download/{product}/{version}"),
+    (Method::Delete, "/product/delete/{product}/{version}"),
 ];
 
 #[cfg(test)]
@@ -228,8 +230,8 @@ mod tests {
             ("products/api.rs", "fn f() { File::open(p) }", "only store touches the data directory"),
             ("products/api.rs", "use std::net::TcpStream;", "only http names sockets"),
             ("jobs/mod.rs", "use {polling::Poller};", "only http names sockets"),
-            ("store/mod.rs", "fn f() { println!(\"x\") }", "only main, run and cli speak"),
-            ("store/mod.rs", "fn f() { std::io::stderr() }", "only main, run and cli speak"),
+            ("store/mod.rs", "fn f() { println!(\"x\") }", "only main and cli speak"),
+            ("store/mod.rs", "fn f() { std::io::stderr() }", "only main and cli speak"),
             ("store/mod.rs", "fn f() { unsafe { g() } }", "unsafe stands only in"),
             ("store/mod.rs", "#![allow(unsafe_code)]", "the ban on unsafe code is lifted only"),
         ];

@@ -74,9 +74,9 @@ pub(crate) fn after_file() -> String {
     format!("\r\n--{BOUNDARY}--\r\n")
 }
 
-/// The head of an upload; `framing` is the length or coding line.
+/// The head of an upload; `framing` is the length or coding line, with its end, and whatever lines go with it.
 pub(crate) fn upload_head(framing: &str) -> String {
-    let kind = format!("Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n{framing}\r\n");
+    let kind = format!("Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n{framing}");
     request("POST", "/product/upload", &kind)
 }
 

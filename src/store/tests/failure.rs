@@ -77,6 +77,23 @@ fn an_upload_whose_commit_fails_leaves_no_blob() {
 }
 
 #[test]
+fn no_row_is_durable_before_the_name_of_its_blob() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.inner.shelf.flush_fails.store(true, SeqCst);
+    let error = put(&store, b"bytes", "a").unwrap_err();
+    assert_eq!(error.kind, Kind::Busy);
+    store.inner.shelf.flush_fails.store(false, SeqCst);
+    let digest = Digest::of(b"bytes");
+    eventually("the blob stayed", || files(&directory.path().join("shelf")).is_empty().then_some(()));
+    assert!(!eventually("no answer", || store.read(|tx| HELD.has(tx, digest)).ok()));
+    // Other changes go on, and the same upload finds its way.
+    store.commit(|tx| ROWS.put(tx, "a", &1)).unwrap();
+    put(&store, b"bytes", "a").unwrap();
+    assert_eq!(read(&store, &digest).unwrap(), b"bytes");
+}
+
+#[test]
 fn a_disk_that_stays_away_is_busy_until_it_is_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
@@ -95,6 +112,8 @@ fn a_disk_that_stays_away_is_busy_until_it_is_back() {
     assert!(store.health().0.is_ok());
 }
 
+// Windows does not let go of a directory with open files in it.
+#[cfg(unix)]
 #[test]
 fn a_directory_that_disappears_is_never_made_anew() {
     let directory = tempfile::tempdir().unwrap();
@@ -224,5 +243,20 @@ fn a_small_disk_filled_freed_and_filled_again() {
     let store = open(&data);
     for (digest, bytes) in &digests {
         assert!(read(&store, digest).unwrap() == *bytes);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_disk_is_refused_in_one_line() {
+    let disk = SmallDisk::mount("16m");
+    let data = disk.0.path().join("data");
+    drop(open(&data));
+    let status = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status().unwrap();
+    assert!(status.success());
+    for place in [&data, &disk.0.path().join("new")] {
+        let refused = Store::open(place, Options::default()).map(|_| ()).unwrap_err();
+        assert!(refused.message.starts_with("cannot ") && refused.message.contains("Read-only"), "{refused}");
+        assert_eq!(refused.message.lines().count(), 1);
     }
 }
