@@ -98,7 +98,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         identity: Arc::new(identity),
         clock,
         settings: Arc::new(settings),
-        rooms: Arc::default(),
+        refpacks: Arc::default(),
     };
     let identity = app.identity.clone();
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
