@@ -1,13 +1,17 @@
 //! What every handler is given, and the way a request goes: gate, handler, the room's words for errors.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Access, Found, Head, Lane, Method, Params, Plan, Request, Response, Router, Service, Source};
-use crate::identity::{Credentials, Identity, Principal};
+use crate::http::{
+    Access, Found, Head, Lane, Method, Params, Plan, Request, Response, Router, Service, Source, bearer,
+};
+use crate::identity::{Credentials, Identity, Principal, Role};
 use crate::routes::{self, Entry, Gate};
 use crate::store::{Blob, Store};
 
@@ -18,6 +22,10 @@ pub struct Settings {
     pub data: PathBuf,
     /// The largest file an upload may carry, in bytes; none means what the disk holds.
     pub max_upload: Option<u64>,
+    /// The largest RefPack, in bytes; none means the dialect's default.
+    pub refpack_limit: Option<u64>,
+    /// Whether RefPacks must be signed.
+    pub refpack_signatures: bool,
 }
 
 /// What every handler is given. Cheap to clone: transactions take a copy along.
@@ -31,6 +39,25 @@ pub struct App {
     pub clock: Arc<Clock>,
     /// What the operator set.
     pub settings: Arc<Settings>,
+    /// What the rooms keep in memory between requests.
+    pub rooms: Arc<Rooms>,
+}
+
+/// One value of each type that a room asks for, made when it is first asked for. Rooms keep caches here; what must
+/// survive belongs in the store.
+#[derive(Default)]
+pub struct Rooms {
+    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Rooms {
+    /// This server's `T`.
+    pub fn of<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default()).clone();
+        // The key is the type, so the other branch is never taken.
+        value.downcast().unwrap_or_default()
+    }
 }
 
 /// The service the HTTP engine calls: the route map over the [`App`].
@@ -68,8 +95,8 @@ impl House {
                     request.params = params;
                     (entry.handler)(&self.app, &who, request)
                 }
-                Destination::WrongMethod(allowed) => Ok(routes::wrong_method(&allowed)),
-                Destination::Nowhere => Ok(routes::nowhere()),
+                Destination::WrongMethod(allowed) => Ok(routes::wrong_method(&request.head.path, &allowed)),
+                Destination::Nowhere => Ok(routes::nowhere(&request.head.path)),
             }
         });
         answer.unwrap_or_else(|error| print_error(error, request.number, words))
@@ -80,6 +107,7 @@ impl House {
         match gate {
             Gate::Open => Ok(Principal::Anonymous),
             Gate::Token => self.app.token(head),
+            Gate::Key => self.app.api_key(head),
         }
     }
 }
@@ -100,6 +128,34 @@ impl App {
         match self.identity.authenticate(&credentials)? {
             who @ Principal::Token(_) => Ok(who),
             _ => Err(refused("Invalid api token")),
+        }
+    }
+}
+
+/// What somebody without a valid key is told (`refpack.md` §1).
+pub const NO_API_KEY: &str = "API key is missing or invalid.";
+
+impl App {
+    /// The principal behind `X-API-Key`, else behind `Authorization: Bearer` (`refpack.md` §3).
+    ///
+    /// # Errors
+    /// `Unauthenticated` in the dialect's words.
+    pub fn api_key(&self, head: &Head) -> Result<Principal> {
+        let refused = || Error::new(Kind::Unauthenticated, NO_API_KEY);
+        let api_token = match head.headers.get("x-api-key") {
+            Some(_) => Some(head.headers.text("x-api-key").ok_or_else(refused)?.trim()),
+            None => None,
+        };
+        let credentials = Credentials { api_token, bearer: bearer(head), ..Credentials::default() };
+        let who = self.identity.authenticate(&credentials).map_err(|e| match e.kind {
+            Kind::Unauthenticated => refused(),
+            _ => e,
+        })?;
+        match who {
+            Principal::Token(ref token) if token.scope.is_none() => Ok(who),
+            // Team users act in their own dialect only (`reliability.md` §13).
+            Principal::Account(ref account) if account.role == Role::Owner => Ok(who),
+            _ => Err(refused()),
         }
     }
 }

@@ -23,6 +23,10 @@ Options of serve:
                            default: 0.0.0.0:8090; port 0 picks a free one
   --max-upload-mb N        largest file an upload may carry    (PACKHOUSE_MAX_UPLOAD_MB)
                            default: what the disk holds
+  --refpack-max-mb N       largest RefPack                     (PACKHOUSE_REFPACK_MAX_MB)
+                           default: 256
+  --refpack-require-signature 1
+                           take signed RefPacks only           (PACKHOUSE_REFPACK_REQUIRE_SIGNATURE)
   --max-connections N      open connections at most            (PACKHOUSE_MAX_CONNECTIONS)
   --max-per-address N      of them from one address            (PACKHOUSE_MAX_PER_ADDRESS)
   --workers N              threads for quick requests          (PACKHOUSE_WORKERS)
@@ -66,6 +70,10 @@ pub struct Serve {
     pub listen: Vec<SocketAddr>,
     /// The largest file an upload may carry, in bytes.
     pub max_upload: Option<u64>,
+    /// The largest RefPack, in bytes.
+    pub refpack_limit: Option<u64>,
+    /// Whether RefPacks must be signed.
+    pub refpack_signatures: bool,
     /// Open connections at most.
     pub max_connections: Option<usize>,
     /// Of them from one address.
@@ -202,6 +210,18 @@ const SETTINGS: &[Setting] = &[
     Setting { flag: "listen", variable: "PACKHOUSE_LISTEN", commands: &["serve"], set: set_listen },
     Setting { flag: "max-upload-mb", variable: "PACKHOUSE_MAX_UPLOAD_MB", commands: &["serve"], set: set_max_upload },
     Setting {
+        flag: "refpack-max-mb",
+        variable: "PACKHOUSE_REFPACK_MAX_MB",
+        commands: &["serve"],
+        set: |options, value| bytes(value).map(|n| options.serve.refpack_limit = Some(n)),
+    },
+    Setting {
+        flag: "refpack-require-signature",
+        variable: "PACKHOUSE_REFPACK_REQUIRE_SIGNATURE",
+        commands: &["serve"],
+        set: |options, value| switch(value).map(|on| options.serve.refpack_signatures = on),
+    },
+    Setting {
         flag: "max-connections",
         variable: "PACKHOUSE_MAX_CONNECTIONS",
         commands: &["serve"],
@@ -242,9 +262,21 @@ fn set_listen(options: &mut Options, value: &str) -> Result<(), String> {
 }
 
 fn set_max_upload(options: &mut Options, value: &str) -> Result<(), String> {
-    let megabytes = count(value)? as u64;
-    options.serve.max_upload = Some(megabytes.checked_mul(1 << 20).ok_or("the number is too large")?);
+    options.serve.max_upload = Some(bytes(value)?);
     Ok(())
+}
+
+/// Megabytes, as bytes.
+fn bytes(value: &str) -> Result<u64, String> {
+    (count(value)? as u64).checked_mul(1 << 20).ok_or_else(|| "the number is too large".to_owned())
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" | "" => Ok(false),
+        _ => Err("1 or 0 is needed".to_owned()),
+    }
 }
 
 fn set_sample(options: &mut Options, value: &str) -> Result<(), String> {

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod ids;
 pub mod jobs;
 pub mod products;
+pub mod refpacks;
 pub mod routes;
 pub mod shared_doors;
 pub mod store;

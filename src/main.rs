@@ -66,6 +66,8 @@ fn unreadable_variable() -> Option<String> {
 /// Runs the server until the stop signal; an error is one line for the person who started it.
 fn serve(options: &cli::Serve) -> Result<(), String> {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    // The engine turns a panic into a 500 for its one request; here it becomes a log line like any other.
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     let (stop, stopped) = mpsc::channel();
     let mut signals = 0;
     ctrlc::set_handler(move || {
@@ -84,9 +86,20 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let first = FirstRun::from_environment(|name| std::env::var(name).ok());
     let identity = Identity::open(store.clone(), clock.clone(), first).map_err(|e| spoken(&e))?;
     let first_run = identity.first_run().clone();
-    let settings = Settings { data: options.data.clone(), max_upload: options.max_upload };
+    let settings = Settings {
+        data: options.data.clone(),
+        max_upload: options.max_upload,
+        refpack_limit: options.refpack_limit,
+        refpack_signatures: options.refpack_signatures,
+    };
     let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
-    let app = App { store: store.clone(), identity: Arc::new(identity), clock, settings: Arc::new(settings) };
+    let app = App {
+        store: store.clone(),
+        identity: Arc::new(identity),
+        clock,
+        settings: Arc::new(settings),
+        rooms: Arc::default(),
+    };
     let identity = app.identity.clone();
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;

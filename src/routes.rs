@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::Method::{self, Delete, Get, Post, Put};
+use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
 use crate::http::{Lane, Request, Response, Router, allow_value};
 use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
+use crate::refpacks;
 use crate::shared_doors;
 
 /// Who may knock on a route. What is then allowed is the room's rule.
@@ -17,6 +18,8 @@ pub enum Gate {
     Open,
     /// Holders of an API token, sent as `X-Api-Token`.
     Token,
+    /// Holders of an API token or a login, sent as `X-API-Key` or `Authorization: Bearer`.
+    Key,
 }
 
 /// A handler: decode, call, encode.
@@ -73,6 +76,20 @@ const PRODUCTS: &[Line] = &[
     (Delete,  "/product/delete/{product}/{version}", Gate::Token, QUICK,    files::delete,       products::version_error_response),
 ];
 
+/// The RefPack dialect. Ids may hold a slash, so the room reads the paths below `/packages/` itself; every method goes
+/// there, and archiving asks for its key there.
+#[rustfmt::skip]
+const REFPACKS: &[Line] = &[
+    (Get,     "/packages",                           Gate::Open,  QUICK,    refpacks::api::list,      refpacks::error_response),
+    (Post,    "/packages",                           Gate::Key,   TRANSFER, refpacks::upload::upload, refpacks::error_response),
+    (Get,     "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Post,    "/packages/{rest*}",                   Gate::Open,  TRANSFER, refpacks::api::below,     refpacks::error_response),
+    (Put,     "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Delete,  "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Patch,   "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Options, "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+];
+
 /// Where the products dialect's users reach it on the public server.
 const API: &str = "/api";
 
@@ -84,7 +101,7 @@ const SECRET_ROOTS: &[&str] = &["fetch", "prune"];
 
 /// Every route of the map.
 pub fn router() -> Router<Entry> {
-    Router::new(SHARED.iter().chain(PRODUCTS).map(line).collect())
+    Router::new(SHARED.iter().chain(PRODUCTS).chain(REFPACKS).map(line).collect())
 }
 
 /// What is served below `/api`: the products dialect, its health form included.
@@ -107,26 +124,43 @@ fn first_segment(path: &str) -> &str {
     below_api(path).unwrap_or(path).trim_start_matches('/').split('/').next().unwrap_or_default()
 }
 
+/// Whether `path` belongs to the RefPack dialect.
+fn is_refpack(path: &str) -> bool {
+    path.strip_prefix("/packages").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Gate and error words of a path or method that is not on the map: in the products dialect a stranger always sees
 /// 401 (`products.md` §1).
 pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
+    if is_refpack(path) {
+        return (Gate::Open, refpacks::error_response);
+    }
     let gate = if PRODUCT_ROOTS.contains(&first_segment(path)) { Gate::Token } else { Gate::Open };
     (gate, products::error_response)
 }
 
 /// The answer for a path that has other methods.
-pub fn wrong_method(allowed: &[Method]) -> Response {
+pub fn wrong_method(path: &str, allowed: &[Method]) -> Response {
+    if is_refpack(path) {
+        return refpacks::wrong_method(allowed);
+    }
     Response::text(405, "Method Not Allowed").header("Allow", allow_value(allowed))
 }
 
 /// The answer for a path that is nowhere on the map.
-pub fn nowhere() -> Response {
-    products::json_error(404, "not found")
+pub fn nowhere(path: &str) -> Response {
+    match is_refpack(path) {
+        true => refpacks::nowhere(),
+        false => products::json_error(404, "not found"),
+    }
 }
 
 /// The engine's own refusals: a head or body that cannot be served, or no room to serve it.
-pub fn refusal(_path: Option<&str>, status: u16, message: &str) -> Response {
-    products::json_error(status, message)
+pub fn refusal(path: Option<&str>, status: u16, message: &str) -> Response {
+    match path.is_some_and(is_refpack) {
+        true => refpacks::refusal(status, message),
+        false => products::json_error(status, message),
+    }
 }
 
 /// The path as the log shows it: secrets in it are masked.

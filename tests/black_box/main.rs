@@ -23,6 +23,7 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod limits;
 mod products;
+mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
