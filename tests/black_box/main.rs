@@ -15,6 +15,8 @@ mod crash;
 mod damage;
 #[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod faults;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
 mod kill;
