@@ -1,6 +1,5 @@
 //! The two body forms, their limits and the racing of uploads (`refpack.md` §4).
 
-use std::io::Write;
 use std::thread;
 
 use serde_json::json;
