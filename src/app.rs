@@ -1,10 +1,8 @@
 //! What every handler is given, and the way a request goes: gate, handler, the room's words for errors.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -12,6 +10,8 @@ use crate::http::{
     Access, Found, Head, Lane, Method, Params, Plan, Request, Response, Router, Service, Source, bearer,
 };
 use crate::identity::{Credentials, Identity, Principal, Role};
+use crate::ids::Digest;
+use crate::refpacks::Desk;
 use crate::routes::{self, Entry, Gate};
 use crate::store::{Blob, Store};
 
@@ -39,25 +39,8 @@ pub struct App {
     pub clock: Arc<Clock>,
     /// What the operator set.
     pub settings: Arc<Settings>,
-    /// What the rooms keep in memory between requests.
-    pub rooms: Arc<Rooms>,
-}
-
-/// One value of each type that a room asks for, made when it is first asked for. Rooms keep caches here; what must
-/// survive belongs in the store.
-#[derive(Default)]
-pub struct Rooms {
-    kept: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-}
-
-impl Rooms {
-    /// This server's `T`.
-    pub fn of<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default()).clone();
-        // The key is the type, so the other branch is never taken.
-        value.downcast().unwrap_or_default()
-    }
+    /// What the RefPack room keeps in memory.
+    pub refpacks: Arc<Desk>,
 }
 
 /// The service the HTTP engine calls: the route map over the [`App`].
@@ -129,6 +112,20 @@ impl App {
             who @ Principal::Token(_) => Ok(who),
             _ => Err(refused("Invalid api token")),
         }
+    }
+}
+
+impl App {
+    /// The bytes of `digest`, ready for an answer to `head`; a part of them is checked before it is promised.
+    ///
+    /// # Errors
+    /// `NotFound` when nobody holds them, `Internal` when they are damaged or gone.
+    pub fn bytes(&self, digest: &Digest, head: &Head) -> Result<BlobSource> {
+        let mut blob = self.store.blob(digest)?;
+        if head.headers.get("range").is_some() {
+            blob.check_before_range()?;
+        }
+        Ok(BlobSource(blob))
     }
 }
 

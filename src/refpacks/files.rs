@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::app::{App, BlobSource};
+use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::formats::refpack::{File, Method, Unpacked};
 use crate::http::ranges::{Condition, condition};
@@ -69,12 +69,12 @@ fn find(app: &App, id: &str, wanted: &Wanted) -> Result<Version> {
 pub(super) fn archive(app: &App, request: &Request, id: &str) -> Result<Response> {
     let wanted = Wanted::read(request)?;
     let version = find(app, id, &wanted)?;
-    let blob = app.store.blob(&version.digest)?;
+    let source = app.bytes(&version.digest, &request.head)?;
     let digest = version.digest.to_hex();
     Ok(serve_file(
         &request.head,
         FileAnswer {
-            source: Box::new(BlobSource(blob)),
+            source: Box::new(source),
             etag: format!("\"{digest}\""),
             last_modified: version.created.system(),
             content_type: "application/zip".to_owned(),

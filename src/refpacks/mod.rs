@@ -1,13 +1,15 @@
 //! The RefPack room: packages of reference data with versions, checked whole before they are taken (`refpack.md`).
 
 pub mod api;
-pub mod desk;
+mod desk;
 pub mod files;
 pub mod index;
 pub mod model;
 pub mod rules;
 pub mod search;
 pub mod upload;
+
+pub use desk::Desk;
 
 use crate::error::{Error, Kind};
 use crate::http::{Method, Response, allow_value};

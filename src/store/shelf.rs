@@ -181,11 +181,19 @@ impl Shelf {
             self.forget(&file.digest);
             if let Err(e) = file.place(&path) {
                 // Windows may refuse to replace a file that is being read: then its bytes decide.
-                if there.is_some() && self.holds_right_bytes(&file.digest) {
+                if there.is_none() {
+                    return Err(fault::disk(e));
+                }
+                if self.holds_right_bytes(&file.digest) {
                     file.discard();
                     continue;
                 }
-                return Err(fault::disk(e));
+                let aside = self.fresh_name();
+                sys::rename(&path, &aside).map_err(fault::disk)?;
+                file.place(&path).map_err(fault::disk)?;
+                self.forget(&file.digest);
+                // Its reader may keep it a while longer: then the next start removes it.
+                let _ = sys::remove(&aside);
             }
             placed.push(file.digest);
             crash::point("renamed");
