@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson};
 use jsonschema::types::JsonType;
@@ -27,6 +28,22 @@ fn charge(looks: u64) {
             resume_unwind(Box::new(Exhausted))
         }
     }
+}
+
+/// The processor time this thread has used: what bounds the matching of patterns, however busy the machine is.
+#[cfg(unix)]
+pub(super) fn time_used() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// A fraction of the time that has passed, for systems that do not measure threads.
+#[cfg(not(unix))]
+pub(super) fn time_used() -> Duration {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed() / 4
 }
 
 /// Runs something of the validator's; a panic inside becomes `Err`.

@@ -1,5 +1,7 @@
 //! Tables for the schema rules: dialects, references, loops, hostile patterns, and what is judged record by record.
 
+use std::time::Instant;
+
 use super::*;
 
 /// The first fault of data under a schema.
