@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use packhouse::app::{App, House, Settings};
+use packhouse::apps::Apps;
 use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
 use packhouse::http::Server;
@@ -68,9 +69,16 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let first = FirstRun::from_environment(|name| std::env::var(name).ok());
     let identity = Identity::open(store.clone(), clock.clone(), first).map_err(|e| spoken(&e))?;
     let first_run = identity.first_run().clone();
-    let settings = Settings { data: options.data.clone(), max_upload: options.max_upload };
-    let app = App { store: store.clone(), identity: Arc::new(identity), clock, settings: Arc::new(settings) };
-    let identity = app.identity.clone();
+    let apps = Arc::new(Apps::open(store.clone(), clock.clone()).map_err(|e| spoken(&e))?);
+    let settings = Arc::new(Settings {
+        data: options.data.clone(),
+        max_upload: options.max_upload,
+        public_url: options.public_url.clone(),
+        allowed_origins: options.allowed_cors.clone(),
+        open_private_downloads: options.open_private_downloads,
+    });
+    let identity = Arc::new(identity);
+    let app = App { store: store.clone(), identity: identity.clone(), clock, settings, apps: apps.clone() };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
 
@@ -85,6 +93,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let _ = stopped.recv();
     log::info!("stopping: running requests get {} s", GRACE.as_secs());
     server.stop(GRACE);
+    apps.stop();
     if let Err(e) = identity.flush() {
         log::warn!("the last sessions' times were not written: {e:?}");
     }

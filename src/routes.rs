@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 
 use crate::app::App;
+use crate::apps::{
+    self, accounts, axes, catalogue, downloads, folder, lists, releases, removal, statistics, team, updates, velopack,
+};
 use crate::error::{Error, Result};
 use crate::http::Method::{self, Delete, Get, Post, Put};
-use crate::http::{Lane, Request, Response, Router, allow_value};
+use crate::http::{Head, Lane, Request, Response, Router, allow_value};
 use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
 use crate::shared_doors;
@@ -17,6 +20,8 @@ pub enum Gate {
     Open,
     /// Holders of an API token, sent as `X-Api-Token`.
     Token,
+    /// Whoever logged in, and tokens sent as `Authorization: Bearer`.
+    Login,
 }
 
 /// A handler: decode, call, encode.
@@ -47,7 +52,7 @@ type Line = (Method, &'static str, Gate, Lane, Handler, fn(&Error) -> Response);
 #[rustfmt::skip]
 const SHARED: &[Line] = &[
     // method  path       gate         lane   handler               (room's errors)
-    (Get,     "/",        Gate::Open,  QUICK, shared_doors::welcome, products::error_response),
+    (Get,     "/",        Gate::Open,  QUICK, shared_doors::welcome, apps::error_response),
     (Get,     "/health",  Gate::Open,  QUICK, shared_doors::health,  products::error_response),
 ];
 
@@ -73,6 +78,53 @@ const PRODUCTS: &[Line] = &[
     (Delete,  "/product/delete/{product}/{version}", Gate::Token, QUICK,    files::delete,       products::version_error_response),
 ];
 
+/// The app-update dialect.
+#[rustfmt::skip]
+const APPS: &[Line] = &[
+    (Post,    "/signup",              Gate::Open,  QUICK,    accounts::signup,          apps::error_response),
+    (Post,    "/login",               Gate::Open,  QUICK,    accounts::login,           apps::error_response),
+    (Get,     "/whoami",              Gate::Login, QUICK,    accounts::whoami,          apps::error_response),
+    (Post,    "/admin/update",        Gate::Login, QUICK,    accounts::update,          apps::error_response),
+    (Post,    "/user/create",         Gate::Login, QUICK,    team::create,              apps::error_response),
+    (Post,    "/user/update",         Gate::Login, QUICK,    team::update,              apps::error_response),
+    (Get,     "/users/list",          Gate::Login, QUICK,    team::list,                apps::error_response),
+    (Delete,  "/user/delete",         Gate::Login, QUICK,    team::delete,              apps::error_response),
+    (Post,    "/token/create",        Gate::Login, QUICK,    apps::tokens::create,      apps::error_response),
+    (Get,     "/token/list",          Gate::Login, QUICK,    apps::tokens::list,        apps::error_response),
+    (Delete,  "/token/delete",        Gate::Login, QUICK,    apps::tokens::delete,      apps::error_response),
+    (Post,    "/channel/create",      Gate::Login, QUICK,    axes::channels::create,    apps::error_response),
+    (Get,     "/channel/list",        Gate::Login, QUICK,    axes::channels::list,      apps::error_response),
+    (Post,    "/channel/update",      Gate::Login, QUICK,    axes::channels::update,    apps::error_response),
+    (Delete,  "/channel/delete",      Gate::Login, QUICK,    axes::channels::delete,    apps::error_response),
+    (Post,    "/platform/create",     Gate::Login, QUICK,    axes::platforms::create,   apps::error_response),
+    (Get,     "/platform/list",       Gate::Login, QUICK,    axes::platforms::list,     apps::error_response),
+    (Post,    "/platform/update",     Gate::Login, QUICK,    axes::platforms::update,   apps::error_response),
+    (Delete,  "/platform/delete",     Gate::Login, QUICK,    axes::platforms::delete,   apps::error_response),
+    (Post,    "/arch/create",         Gate::Login, QUICK,    axes::archs::create,       apps::error_response),
+    (Get,     "/arch/list",           Gate::Login, QUICK,    axes::archs::list,         apps::error_response),
+    (Post,    "/arch/update",         Gate::Login, QUICK,    axes::archs::update,       apps::error_response),
+    (Delete,  "/arch/delete",         Gate::Login, QUICK,    axes::archs::delete,       apps::error_response),
+    (Post,    "/app/create",          Gate::Login, TRANSFER, catalogue::create,         apps::error_response),
+    (Get,     "/app/list",            Gate::Login, QUICK,    catalogue::list,           apps::error_response),
+    (Post,    "/app/update",          Gate::Login, TRANSFER, catalogue::update,         apps::error_response),
+    (Delete,  "/app/delete",          Gate::Login, QUICK,    catalogue::delete,         apps::error_response),
+    (Get,     "/app/logo/{id}",       Gate::Open,  QUICK,    catalogue::picture,        apps::error_response),
+    (Post,    "/upload",              Gate::Login, TRANSFER, releases::upload,          apps::error_response),
+    (Post,    "/apps/update",         Gate::Login, TRANSFER, releases::update,          apps::error_response),
+    (Post,    "/artifact/delete",     Gate::Login, TRANSFER, removal::artifacts,        apps::error_response),
+    (Delete,  "/apps/delete",         Gate::Login, QUICK,    removal::version,          apps::error_response),
+    (Get,     "/search",              Gate::Login, QUICK,    lists::search,             apps::error_response),
+    (Get,     "/checkVersion",        Gate::Open,  QUICK,    updates::check,            apps::error_response),
+    (Get,     "/apps/latest",         Gate::Open,  QUICK,    updates::latest,           apps::error_response),
+    (Get,     "/download",            Gate::Open,  QUICK,    downloads::by_query,       apps::error_response),
+    (Get,     "/download/{key*}",     Gate::Open,  QUICK,    downloads::by_path,        apps::error_response),
+    (Get,     "/telemetry",           Gate::Login, TRANSFER, statistics::telemetry,     apps::error_response),
+    (Get,     "/update/{owner}/{app}/{channel}/{platform}/{arch}/{version}/{file}",
+                                      Gate::Open,  QUICK,    folder::file,              apps::error_response),
+    (Get,     "/velopack/{owner}/{app}/{platform}/{arch}/{file}",
+                                      Gate::Open,  QUICK,    velopack::feed,            apps::error_response),
+];
+
 /// Where the products dialect's users reach it on the public server.
 const API: &str = "/api";
 
@@ -84,7 +136,7 @@ const SECRET_ROOTS: &[&str] = &["fetch", "prune"];
 
 /// Every route of the map.
 pub fn router() -> Router<Entry> {
-    Router::new(SHARED.iter().chain(PRODUCTS).map(line).collect())
+    Router::new(SHARED.iter().chain(PRODUCTS).chain(APPS).map(line).collect())
 }
 
 /// What is served below `/api`: the products dialect, its health form included.
@@ -114,9 +166,16 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
     (gate, products::error_response)
 }
 
-/// The answer for a path that has other methods.
-pub fn wrong_method(allowed: &[Method]) -> Response {
-    Response::text(405, "Method Not Allowed").header("Allow", allow_value(allowed))
+/// The answer for a path that has other methods: text in the products dialect, JSON elsewhere. `OPTIONS` is answered
+/// there too (`faynosync.md` §13).
+pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
+    let of_products = PRODUCT_ROOTS.contains(&first_segment(&head.path));
+    let response = match head.method {
+        _ if of_products => Response::text(405, "Method Not Allowed"),
+        Method::Options => Response::empty(204),
+        _ => apps::json_error(405, "Method Not Allowed"),
+    };
+    response.header("Allow", allow_value(allowed))
 }
 
 /// The answer for a path that is nowhere on the map.
