@@ -88,7 +88,7 @@ fn find(tx: &impl Read, key: &str, owner: Option<&str>) -> Result<Option<Found>>
             None => {
                 let first = pick::owner(tx, None)?.map(|owner| owner.tenant);
                 let firsts = first.filter(|first| rows.iter().any(|(tenant, _)| tenant == first));
-                firsts.or_else(|| if let [(only, _)] = rows.as_slice() { Some(*only) } else { None })
+                firsts.or(if let [(only, _)] = rows.as_slice() { Some(*only) } else { None })
             }
         },
     };

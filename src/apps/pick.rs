@@ -232,7 +232,7 @@ fn newest(
         *by_device |= client.native && release.rollout < 100;
         let version = release.order()?;
         let good = client.takes(&release) && below.is_none_or(|below| version < *below);
-        Ok(good.then(|| Choice { release, version, forced: false }))
+        Ok(good.then_some(Choice { release, version, forced: false }))
     })
 }
 
@@ -242,3 +242,7 @@ pub fn cap(tx: &impl Read, slot: Slot, client: Client<'_>) -> Result<(Option<Ver
     let cap = chosen.choice.filter(|choice| choice.version > *client.version).map(|choice| choice.version);
     Ok((cap, chosen.by_device))
 }
+
+#[cfg(test)]
+#[path = "pick_tests.rs"]
+mod tests;

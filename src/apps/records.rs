@@ -412,4 +412,4 @@ pub fn free_key(tx: &impl Read, tenant: Uuid, release: &Release, key: String, ex
 
 #[cfg(test)]
 #[path = "records_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -10,7 +10,7 @@ const APP: ObjectId = ObjectId([1; 12]);
 const LINUX: ObjectId = ObjectId([2; 12]);
 const AMD64: ObjectId = ObjectId([3; 12]);
 
-fn slot() -> Slot {
+pub(in crate::apps) fn slot() -> Slot {
     Slot { app: APP, channel: UNSET, platform: LINUX, arch: AMD64 }
 }
 
@@ -18,7 +18,7 @@ fn version(text: &str) -> Version {
     Version::parse(text).unwrap()
 }
 
-fn artifact(key: &str, file_name: &str, bytes: &[u8]) -> Artifact {
+pub(in crate::apps) fn artifact(key: &str, file_name: &str, bytes: &[u8]) -> Artifact {
     Artifact {
         key: key.into(),
         platform: Some(LINUX),
@@ -34,7 +34,7 @@ fn artifact(key: &str, file_name: &str, bytes: &[u8]) -> Artifact {
     }
 }
 
-fn release(text: &str, artifacts: Vec<Artifact>) -> Release {
+pub(in crate::apps) fn release(text: &str, artifacts: Vec<Artifact>) -> Release {
     Release {
         tenant: Uuid::from_bytes([9; 16]),
         app: APP,
@@ -52,12 +52,12 @@ fn release(text: &str, artifacts: Vec<Artifact>) -> Release {
     }
 }
 
-fn id(number: u8) -> ObjectId {
+pub(in crate::apps) fn id(number: u8) -> ObjectId {
     ObjectId([100 + number; 12])
 }
 
 /// Puts or replaces a release in a transaction of its own.
-fn put(store: &Arc<Store>, number: u8, new: &Release) {
+pub(in crate::apps) fn put(store: &Arc<Store>, number: u8, new: &Release) {
     let (owned, new) = (store.clone(), new.clone());
     store
         .commit(move |tx| {

@@ -279,7 +279,7 @@ pub fn encode_path(text: &str) -> String {
 /// The media type a stored file leaves as: from a short list of inert ones (`faynosync.md` §12).
 pub fn media_type(file_name: &str) -> &'static str {
     if file_name.eq_ignore_ascii_case("RELEASES") {
-        return "text/plain; charset=utf-8";
+        return "text/plain";
     }
     match extension(file_name).to_ascii_lowercase().as_str() {
         ".yml" | ".yaml" => "text/yaml",

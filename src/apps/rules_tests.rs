@@ -167,7 +167,7 @@ fn numbers_of_queries() {
 #[test]
 fn types_and_hosts() {
     assert_eq!(media_type("latest.yml"), "text/yaml");
-    assert_eq!(media_type("releases"), "text/plain; charset=utf-8");
+    assert_eq!(media_type("releases"), "text/plain");
     assert_eq!(media_type("x.html"), "application/octet-stream");
     assert_eq!(media_type("x.svg"), "application/octet-stream");
     assert_eq!(image_type(b"\x89PNG\r\n\x1a\n...."), Some("image/png"));

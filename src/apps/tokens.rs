@@ -46,7 +46,7 @@ pub fn create(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     let (key, label, address) = (raw.key(), who.label(), request.peer.ip());
     app.store.commit(move |tx| {
         for id in &scope.apps {
-            if !model::app(tx, *id)?.is_some_and(|app| app.tenant == actor.tenant) {
+            if model::app(tx, *id)?.is_none_or(|app| app.tenant != actor.tenant) {
                 return Err(Error::not_found("app not found"));
             }
         }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
+use std::time::SystemTime;
 
 use super::backend::Shared;
 use super::check::Checker;
@@ -14,7 +15,7 @@ use super::commit::Committer;
 use super::database::{self, Database, Opened};
 use super::disk::Disk;
 use super::shelf::Shelf;
-use super::{Inner, Store, fault, guarded, schema, sys};
+use super::{Inner, Store, fault, guarded, schema, sweep, sys};
 use crate::error::Error;
 
 /// Settings of the store.
@@ -70,10 +71,29 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
+/// Keeps other processes out of a data directory.
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Lets others in. Closing the file is not enough: a child process that is just being started may hold a copy of
+    /// the handle.
+    pub(super) fn release(&self) {
+        if let Err(e) = self.0.unlock() {
+            log::warn!("the data directory cannot be unlocked: {e}");
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 /// Stack of the committer: it runs the rooms' closures.
 const COMMITTER_STACK: usize = 2 << 20;
 /// Stack of the other threads.
-const STACK: usize = 256 << 10;
+pub(super) const STACK: usize = 256 << 10;
 
 pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, OpenError> {
     let lock = lock_directory(directory)?;
@@ -88,6 +108,8 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, Ope
         owner_only(directory).map_err(|e| OpenError::io("protect", directory, &e))?;
         schema::create(directory).map_err(|e| OpenError::database(directory, &e))?;
     }
+    // Before the opening writes to it.
+    let steady = !fresh && sweep::clock_is_steady(&path);
     let shared = Shared::default();
     let (database, identity, installation) =
         database::open(&path, options.cache_bytes, &disk, &shared).map_err(|e| OpenError::database(directory, &e))?;
@@ -114,13 +136,21 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, Ope
         unheld: OnceLock::new(),
         known: OnceLock::new(),
         keep: OnceLock::new(),
-        _lock: lock,
+        started: SystemTime::now(),
+        steady,
+        lock,
     })
     .map_err(|e| OpenError::new(format!("cannot start a thread: {e}")))
 }
 
 fn start(inner: Inner) -> io::Result<Arc<Store>> {
     let inner = Arc::new(inner);
+    let collector = Arc::downgrade(&inner);
+    inner.shelf.disk.on_throw(move || {
+        if let Some(inner) = collector.upgrade() {
+            inner.collector.wake();
+        }
+    });
     let store = Arc::new(Store { inner: inner.clone(), threads: Mutex::default() });
     let spawn = |name: &'static str, stack: usize, work: fn(&Arc<Inner>)| -> io::Result<()> {
         let inner = inner.clone();
@@ -137,7 +167,7 @@ fn start(inner: Inner) -> io::Result<Arc<Store>> {
 
 /// Makes the directory when it is missing and keeps every other process out of it. A directory of a newer release is
 /// refused before a byte is written.
-pub(super) fn lock_directory(directory: &Path) -> Result<File, OpenError> {
+pub(super) fn lock_directory(directory: &Path) -> Result<Lock, OpenError> {
     schema::check_version_file(directory)?;
     let path = directory.join("lock");
     let found = match OpenOptions::new().read(true).write(true).open(&path) {
@@ -161,12 +191,12 @@ pub(super) fn lock_directory(directory: &Path) -> Result<File, OpenError> {
     lock(directory, file.map_err(|e| OpenError::io("write to", directory, &e))?)
 }
 
-fn lock(directory: &Path, file: File) -> Result<File, OpenError> {
+fn lock(directory: &Path, file: File) -> Result<Lock, OpenError> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::in_use(directory)),
         // A file system without locks: the database's own lock is all there is.
-        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(Lock(file)),
         Err(TryLockError::Error(e)) => Err(OpenError::io("lock", directory, &e)),
     }
 }
