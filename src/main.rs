@@ -67,6 +67,8 @@ fn unreadable_variable() -> Option<String> {
 /// Runs the server until the stop signal; an error is one line for the person who started it.
 fn serve(options: &cli::Serve) -> Result<(), String> {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    // The engine turns a panic into a 500 for its one request; here it becomes a log line like any other.
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     let (stop, stopped) = mpsc::channel();
     let mut signals = 0;
     ctrlc::set_handler(move || {
