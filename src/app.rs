@@ -1,10 +1,10 @@
 //! What every handler is given, and the way a request goes: gate, handler, the room's words for errors.
 
+use std::any::Any;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::apps::Apps;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Access, Found, Head, Lane, Method, Params, Plan, Request, Response, Router, Service, Source};
@@ -38,8 +38,31 @@ pub struct App {
     pub clock: Arc<Clock>,
     /// What the operator set.
     pub settings: Arc<Settings>,
-    /// What the app-update room keeps in memory.
-    pub apps: Arc<Apps>,
+    /// What rooms keep in memory.
+    pub rooms: Arc<Rooms>,
+}
+
+/// What rooms keep in memory, each under its own type: a room knows the house, the house knows no room.
+#[derive(Default)]
+pub struct Rooms {
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl Rooms {
+    /// With one room's memory more.
+    pub fn with<T: Any + Send + Sync>(mut self, memory: T) -> Self {
+        self.kept.push(Box::new(memory));
+        self
+    }
+
+    /// A room's memory.
+    ///
+    /// # Errors
+    /// `Internal` when that room was never opened.
+    pub fn get<T: Any>(&self) -> Result<&T> {
+        let found = self.kept.iter().find_map(|memory| memory.downcast_ref());
+        found.ok_or_else(|| Error::internal(format!("{} was not opened", std::any::type_name::<T>())))
+    }
 }
 
 /// The service the HTTP engine calls: the route map over the [`App`].

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use packhouse::app::{App, House, Settings};
+use packhouse::app::{App, House, Rooms, Settings};
 use packhouse::apps::Apps;
 use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
@@ -97,7 +97,8 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     });
     let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
-    let app = App { store: store.clone(), identity: identity.clone(), clock, settings, apps: apps.clone() };
+    let rooms = Arc::new(Rooms::default().with(apps.clone()));
+    let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
     store.begin_sweep();

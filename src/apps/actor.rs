@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::apps::memory;
 use crate::apps::model::Object;
 use crate::apps::records::Change;
 use crate::audit;
@@ -213,7 +214,7 @@ impl Errand {
     ) -> Result<T> {
         let (answer, subject) = f(self, tx)?;
         audit::note(tx, self.now, &self.actor.label, what, &subject, Some(self.address))?;
-        self.app.apps.prepared.stale_after(tx, self.actor.tenant);
+        memory(&self.app)?.prepared.stale_after(tx, self.actor.tenant);
         Ok(answer)
     }
 

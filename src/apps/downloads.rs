@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::app::{App, BlobSource};
 use crate::apps::actor::Actor;
 use crate::apps::links::{self, Links};
+use crate::apps::memory;
 use crate::apps::model::{self, Object};
 use crate::apps::pick;
 use crate::apps::records::{self, Artifact, Release};
@@ -46,7 +47,7 @@ pub fn by_query(app: &App, _who: &Principal, request: &mut Request) -> Result<Re
     }
     let (expires, signature) = (literal.get("expires"), literal.get("signature"));
     if expires.is_some() || signature.is_some() {
-        app.apps.signer.check(owner.tenant, &artifact.key, expires, signature, app.clock.now())?;
+        memory(app)?.signer.check(owner.tenant, &artifact.key, expires, signature, app.clock.now())?;
         return bytes(app, request, &record, &artifact);
     }
     let open = app.settings.open_private_downloads;
@@ -54,7 +55,7 @@ pub fn by_query(app: &App, _who: &Principal, request: &mut Request) -> Result<Re
         authorise(app, request, owner.tenant, app_id)?;
     }
     let links = Links::new(links::base(app, request)?, &owner.name, owner.first);
-    let link = links.signed(&app.apps.signer, owner.tenant, &artifact, app.clock.now())?;
+    let link = links.signed(&memory(app)?.signer, owner.tenant, &artifact, app.clock.now())?;
     let response = match open || literal.get("redirect") == Some("true") {
         true => Response::redirect(302, link),
         false => Response::json(200, &json!({ "download_url": link })),

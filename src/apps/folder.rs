@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::apps::downloads::{self, no_file};
 use crate::apps::links::{self, Links};
+use crate::apps::memory;
 use crate::apps::model::{self, Object};
 use crate::apps::pick::{self, Axes, Client, no_app};
 use crate::apps::prepared::{Answer, Generation, Prepared};
@@ -66,7 +67,7 @@ pub fn file(app: &App, _who: &Principal, request: &mut Request) -> Result<Respon
         && let Some(device) = telemetry::device(&request.head)
     {
         let seen = Seen::new(place.owner.tenant, place.app_id, place.labels, latest > place.version);
-        app.apps.telemetry.count(&Arc::new(seen), device);
+        memory(app)?.telemetry.count(&Arc::new(seen), device);
     }
     Ok(response)
 }
@@ -78,7 +79,7 @@ fn place(app: &App, request: &Request) -> Result<Place> {
     let names = [param("channel")?, param("platform")?, param("arch")?];
     let version = rules::version(&param("version")?).map_err(|_| no_file())?;
     let owner = app.store.read(|tx| pick::owner(tx, Some(&owner)))?.ok_or_else(no_app)?;
-    let generation = app.apps.prepared.generation(owner.tenant);
+    let generation = memory(app)?.prepared.generation(owner.tenant);
     app.store.read(|tx| {
         let (app_id, record) = pick::app(tx, owner.tenant, &name)?.ok_or_else(no_app)?;
         let find = |object, name: &str| unset_or_found(tx, owner.tenant, object, name);
@@ -104,8 +105,8 @@ fn place(app: &App, request: &Request) -> Result<Place> {
 fn appcast(app: &App, request: &Request, place: Place) -> Result<Response> {
     let base = links::base(app, request)?;
     let question = question(&format!("appcast {}", request.head.path), &base, &request.head);
-    if let Some(prepared) = app.apps.prepared.get(&question) {
-        return Ok(leave(app, &prepared, &request.head));
+    if let Some(prepared) = memory(app)?.prepared.get(&question) {
+        return Ok(leave(memory(app)?, &prepared, &request.head));
     }
     let client = Client { version: &place.version, device: device(&request.head), native: true };
     let links = Links::new(base, &place.owner.name, place.owner.first);
@@ -118,7 +119,7 @@ fn appcast(app: &App, request: &Request, place: Place) -> Result<Response> {
     let seen = Seen::new(place.owner.tenant, place.app_id, place.labels, outdated);
     let prepared = Arc::new(Prepared { answer: Answer::xml(text), seen: Some(Arc::new(seen)) });
     if !by_device {
-        app.apps.prepared.put(question, place.generation, prepared.clone());
+        memory(app)?.prepared.put(question, place.generation, prepared.clone());
     }
-    Ok(leave(app, &prepared, &request.head))
+    Ok(leave(memory(app)?, &prepared, &request.head))
 }

@@ -26,8 +26,8 @@ pub fn search(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     let actor = Actor::of(app, who)?;
     let query = request.form_query()?;
     let name = given(&query, "app_name").ok_or_else(|| Error::invalid("app_name is required"))?;
-    let limit = rules::positive(query.get("limit"), PAGE.0, PAGE.1);
-    let page = rules::positive(query.get("page"), 1, u64::MAX);
+    let limit = rules::positive(query.get("limit"), PAGE.0, Some(PAGE.1));
+    let page = rules::positive(query.get("page"), 1, None);
     let links = Links::new(links::base(app, request)?, &actor.owner_name, actor.first);
     let (total, shown, items) = app.store.read(|tx| {
         let Some((id, record)) = pick::app(tx, actor.tenant, &name)? else { return Ok(Default::default()) };
@@ -54,7 +54,7 @@ pub fn search(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
 pub fn all(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
     let actor = Actor::of(app, who)?;
     let query = request.form_query()?;
-    let limit = usize::try_from(rules::positive(query.get("limit"), PAGE.0, PAGE.1)).unwrap_or(usize::MAX);
+    let limit = usize::try_from(rules::positive(query.get("limit"), PAGE.0, Some(PAGE.1))).unwrap_or(usize::MAX);
     let links = Links::new(links::base(app, request)?, &actor.owner_name, actor.first);
     let shown = app.store.read(|tx| {
         let mut shown = Vec::new();

@@ -29,6 +29,7 @@ pub mod versions;
 
 use std::sync::Arc;
 
+use crate::app::App;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
@@ -50,6 +51,14 @@ pub struct Apps {
     pub telemetry: Telemetry,
     /// Signs links of private apps.
     pub signer: Signer,
+}
+
+/// What this room keeps in memory.
+///
+/// # Errors
+/// `Internal` when it was not opened.
+pub fn memory(app: &App) -> Result<&Apps> {
+    app.rooms.get::<Arc<Apps>>().map(|apps| &**apps)
 }
 
 impl Apps {

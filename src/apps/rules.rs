@@ -311,14 +311,18 @@ pub fn is_host(host: &str) -> bool {
     !host.is_empty() && host.len() <= 270 && host.bytes().all(inner)
 }
 
-/// A number from a query that must be a positive integer; anything else is `default`, what is above `most` is `most`.
-pub fn positive(text: Option<&str>, default: u64, most: u64) -> u64 {
+/// A number from a query that must be a positive integer; anything else is `default`. What is above `most` is `most`;
+/// without one, what is beyond 64 bits is `default` too.
+pub fn positive(text: Option<&str>, default: u64, most: Option<u64>) -> u64 {
     let Some(text) = text.filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())) else {
         return default;
     };
     match text.trim_start_matches('0') {
         "" => default,
-        digits => digits.parse().unwrap_or(u64::MAX).min(most),
+        digits => match (digits.parse::<u64>(), most) {
+            (Ok(number), most) => number.min(most.unwrap_or(number)),
+            (Err(_), most) => most.unwrap_or(default),
+        },
     }
 }
 

@@ -160,8 +160,11 @@ fn numbers_of_queries() {
         (Some("99999999999999999999999999"), 1000),
     ];
     for (text, number) in cases {
-        assert_eq!(positive(text, 100, 1000), number, "{text:?}");
+        assert_eq!(positive(text, 100, Some(1000)), number, "{text:?}");
     }
+    let edge = u64::MAX.to_string();
+    assert_eq!(positive(Some(&edge), 1, None), u64::MAX);
+    assert_eq!(positive(Some("18446744073709551616"), 1, None), 1);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::apps::actor::Actor;
+use crate::apps::memory;
 use crate::apps::model::{self, Object};
 use crate::apps::telemetry::{KEPT_DAYS, Labels, Short, Sink, day_of};
 use crate::apps::versions::Version;
@@ -22,7 +23,7 @@ pub fn telemetry(app: &App, who: &Principal, request: &mut Request) -> Result<Re
     let (first, last) = period(&query, app.clock.now())?;
     let filter = Filter::read(app, &actor, &query)?;
     let mut tally = Tally { filter, ..Tally::default() };
-    app.apps.telemetry.collect(actor.tenant, first, last, &mut tally)?;
+    memory(app)?.telemetry.collect(actor.tenant, first, last, &mut tally)?;
     let shown = tally.show(&actor.owner_name, first, last);
     Ok(Response::json(200, &shown).header("Cache-Control", "no-store"))
 }

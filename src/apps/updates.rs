@@ -15,6 +15,7 @@ use crate::apps::rules::{self, Updater};
 use crate::apps::telemetry::{self, Labels, Seen};
 use crate::apps::updaters;
 use crate::apps::versions::Version;
+use crate::apps::{Apps, memory};
 use crate::error::{Error, Result};
 use crate::http::{Head, Query, Request, Response};
 use crate::identity::Principal;
@@ -57,9 +58,9 @@ pub fn question(route: &str, base: &str, head: &Head) -> Box<[u8]> {
 }
 
 /// Sends a prepared answer off, and counts it when a device asked.
-pub fn leave(app: &App, prepared: &Prepared, head: &Head) -> Response {
+pub fn leave(apps: &Apps, prepared: &Prepared, head: &Head) -> Response {
     if let (Some(seen), Some(device)) = (&prepared.seen, telemetry::device(head)) {
-        app.apps.telemetry.count(seen, device);
+        apps.telemetry.count(seen, device);
     }
     prepared.answer.response()
 }
@@ -71,20 +72,20 @@ pub fn device(head: &Head) -> Option<&str> {
 
 /// `GET /checkVersion`.
 pub fn check(app: &App, _who: &Principal, request: &mut Request) -> Result<Response> {
-    let base = links::base(app, request)?;
+    let (apps, base) = (memory(app)?, links::base(app, request)?);
     let question = question("check", &base, &request.head);
-    if let Some(prepared) = app.apps.prepared.get(&question) {
-        return Ok(leave(app, &prepared, &request.head));
+    if let Some(prepared) = apps.prepared.get(&question) {
+        return Ok(leave(apps, &prepared, &request.head));
     }
     let check = Check::read(&request.form_query()?)?;
     let owner = app.store.read(|tx| pick::owner(tx, check.owner.as_deref()))?.ok_or_else(no_app)?;
-    let generation = app.apps.prepared.generation(owner.tenant);
+    let generation = apps.prepared.generation(owner.tenant);
     let (prepared, by_device) = app.store.read(|tx| answer(tx, &check, &owner, base, device(&request.head)))?;
     let prepared = Arc::new(prepared);
     if !by_device {
-        app.apps.prepared.put(question, generation, prepared.clone());
+        apps.prepared.put(question, generation, prepared.clone());
     }
-    Ok(leave(app, &prepared, &request.head))
+    Ok(leave(apps, &prepared, &request.head))
 }
 
 /// Answers a check from the tables; says too whether the answer depends on the device.
@@ -163,16 +164,16 @@ fn manual(check: &Check, slot: records::Slot, choice: &pick::Choice, links: &Lin
 
 /// `GET /apps/latest`: where the newest artifacts of an app are.
 pub fn latest(app: &App, _who: &Principal, request: &mut Request) -> Result<Response> {
-    let base = links::base(app, request)?;
+    let (apps, base) = (memory(app)?, links::base(app, request)?);
     let question = question("latest", &base, &request.head);
-    if let Some(prepared) = app.apps.prepared.get(&question) {
+    if let Some(prepared) = apps.prepared.get(&question) {
         return Ok(prepared.answer.response());
     }
     let query = request.form_query()?;
     let required = || Error::invalid("Parameters 'app_name' and 'channel' are required");
     let app_name = given(&query, "app_name").ok_or_else(required)?;
     let owner = app.store.read(|tx| pick::owner(tx, given(&query, "owner").as_deref()))?.ok_or_else(no_app)?;
-    let generation = app.apps.prepared.generation(owner.tenant);
+    let generation = apps.prepared.generation(owner.tenant);
     let answer = app.store.read(|tx| {
         let channel = given(&query, "channel");
         if channel.is_none() && model::any(tx, owner.tenant, Object::Channel)? {
@@ -194,7 +195,7 @@ pub fn latest(app: &App, _who: &Principal, request: &mut Request) -> Result<Resp
         found.ok_or_else(|| Error::not_found("No matching data found for the provided parameters"))
     })?;
     let response = answer.response();
-    app.apps.prepared.put(question, generation, Arc::new(Prepared { answer, seen: None }));
+    apps.prepared.put(question, generation, Arc::new(Prepared { answer, seen: None }));
     Ok(response)
 }
 

@@ -8,15 +8,17 @@ use crate::app::App;
 use crate::apps::downloads;
 use crate::apps::form::File;
 use crate::apps::links;
+use crate::apps::memory;
 use crate::apps::model::{self, Object};
-use crate::apps::pick::{self, Axes, no_app};
-use crate::apps::prepared::{Answer, Prepared};
+use crate::apps::pick::{self, Axes, Owner, no_app};
+use crate::apps::prepared::{Answer, Generation, Prepared};
 use crate::apps::records::{self, Artifact, Package, Slot};
 use crate::apps::rules::{self, Updater};
 use crate::apps::updates::question;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response, parse_json};
 use crate::identity::Principal;
+use crate::ids::ObjectId;
 use crate::store::table::Read;
 
 /// The largest release list read, in bytes.
@@ -64,56 +66,81 @@ fn package(asset: &Value) -> Option<Package> {
 }
 
 /// `GET /velopack/{owner}/{app}/{platform}/{arch}/{file}`: the release list of a channel, and the packages beside it.
+/// A list of what nobody knows is empty; a package nobody knows is not found.
 pub fn feed(app: &App, _who: &Principal, request: &mut Request) -> Result<Response> {
+    let file = request.params.get("file")?;
+    let list = file.strip_prefix("releases.").and_then(|rest| rest.strip_suffix(".json"));
+    match (find(app, request), list) {
+        (Ok(place), Some(channel)) => release_list(app, request, &place, channel),
+        (Ok(place), None) => {
+            downloads::authorise_bytes(app, request, place.owner.tenant, place.app_id, &place.app)?;
+            let slot = place.axes.slot(place.app_id);
+            let artifact = app.store.read(|tx| package_named(tx, place.owner.tenant, slot, &file))?;
+            let artifact = artifact.filter(|_| file.to_ascii_lowercase().ends_with(".nupkg"));
+            downloads::bytes(app, request, &place.app, &artifact.ok_or_else(downloads::no_file)?)
+        }
+        (Err(error), Some(_)) if error.kind == Kind::NotFound => Ok(empty().response()),
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn empty() -> Answer {
+    Answer::json(&json!({ "Assets": [] }))
+}
+
+/// What a path of this feed names.
+struct Place {
+    owner: Owner,
+    app_id: ObjectId,
+    app: model::App,
+    /// Without a channel: a package is found in any.
+    axes: Axes,
+    generation: Generation,
+}
+
+fn find(app: &App, request: &Request) -> Result<Place> {
     let param = |name| request.params.get(name);
-    let (owner, app_name, file) = (param("owner")?, param("app")?, param("file")?);
-    let (platform, arch) = (param("platform")?, param("arch")?);
+    let (owner, name, platform, arch) = (param("owner")?, param("app")?, param("platform")?, param("arch")?);
     let owner = app.store.read(|tx| pick::owner(tx, Some(&owner)))?.ok_or_else(no_app)?;
-    let generation = app.apps.prepared.generation(owner.tenant);
-    let place = |tx: &_| -> Result<_> {
-        let (id, record) = pick::app(tx, owner.tenant, &app_name)?.ok_or_else(no_app)?;
+    let generation = memory(app)?.prepared.generation(owner.tenant);
+    app.store.read(|tx| {
+        let (app_id, record) = pick::app(tx, owner.tenant, &name)?.ok_or_else(no_app)?;
         let axes = Axes {
             channel: None,
             platform: unset_or_found(tx, owner.tenant, Object::Platform, &platform)?,
             arch: unset_or_found(tx, owner.tenant, Object::Arch, &arch)?,
         };
-        Ok((id, record, axes))
-    };
-    let (id, record, axes) = app.store.read(place)?;
-    downloads::authorise_bytes(app, request, owner.tenant, id, &record)?;
-    let channel = file.strip_prefix("releases.").and_then(|rest| rest.strip_suffix(".json"));
-    let Some(channel) = channel else {
-        let artifact = app.store.read(|tx| package_named(tx, owner.tenant, axes.slot(id), &file))?;
-        let artifact = artifact.filter(|_| file.to_ascii_lowercase().ends_with(".nupkg"));
-        return downloads::bytes(app, request, &record, &artifact.ok_or_else(downloads::no_file)?);
-    };
+        Ok(Place { owner, app_id, app: record, axes, generation })
+    })
+}
+
+/// The release list of a channel.
+fn release_list(app: &App, request: &mut Request, place: &Place, channel: &str) -> Result<Response> {
+    let tenant = place.owner.tenant;
+    downloads::authorise_bytes(app, request, tenant, place.app_id, &place.app)?;
     let base = links::base(app, request)?;
     let question = question(&format!("velopack {}", request.head.path), &base, &request.head);
-    if let Some(prepared) = app.apps.prepared.get(&question) {
+    let answers = &memory(app)?.prepared;
+    if let Some(prepared) = answers.get(&question) {
         return Ok(prepared.answer.response());
     }
-    let assets = app.store.read(|tx| {
-        let channel = match model::find(tx, owner.tenant, Object::Channel, channel)? {
+    let answer = app.store.read(|tx| {
+        let channel = match model::find(tx, tenant, Object::Channel, channel)? {
             Some(channel) => Some(channel),
             // Velopack always has a channel; a tenant may have none.
-            None if channel == "-" || !model::any(tx, owner.tenant, Object::Channel)? => None,
-            None => return Ok(Vec::new()),
+            None if channel == "-" || !model::any(tx, tenant, Object::Channel)? => None,
+            None => return Ok(empty()),
         };
-        list(tx, Axes { channel, ..axes }.slot(id))
+        let assets = list(tx, Axes { channel, ..place.axes }.slot(place.app_id))?;
+        Ok(Answer::json(&json!({ "Assets": assets })))
     })?;
-    let prepared = Prepared { answer: Answer::json(&json!({ "Assets": assets })), seen: None };
-    let response = prepared.answer.response();
-    app.apps.prepared.put(question, generation, Arc::new(prepared));
+    let response = answer.response();
+    answers.put(question, place.generation.clone(), Arc::new(Prepared { answer, seen: None }));
     Ok(response)
 }
 
 /// An axis of a path: `-` stands for unset; a name the tenant does not have is not found.
-pub fn unset_or_found(
-    tx: &impl Read,
-    tenant: uuid::Uuid,
-    object: Object,
-    name: &str,
-) -> Result<Option<crate::ids::ObjectId>> {
+pub fn unset_or_found(tx: &impl Read, tenant: uuid::Uuid, object: Object, name: &str) -> Result<Option<ObjectId>> {
     match name {
         "-" => Ok(None),
         name => model::find(tx, tenant, object, name)?.ok_or_else(downloads::no_file).map(Some),
