@@ -106,8 +106,10 @@ impl App {
 
 /// An error in its room's words; what lies behind one of ours goes to the log under the request's number.
 fn print_error(mut error: Error, number: u64, words: fn(&Error) -> Response) -> Response {
-    if let Some(cause) = &error.cause {
-        log::error!("request {number}: {cause}");
+    match (&error.cause, error.kind) {
+        (Some(cause), Kind::Internal) => log::error!("request {number}: {cause}"),
+        (Some(cause), _) => log::debug!("request {number}: {cause}"),
+        (None, _) => {}
     }
     if error.kind == Kind::Internal {
         error.message = format!("internal error, see request {number} in the log").into();

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use packhouse::app::{App, House, Settings};
@@ -11,17 +11,25 @@ use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
 use packhouse::http::Server;
 use packhouse::identity::{FIRST_RUN_NOTE, FirstRun, Identity};
-use packhouse::store::{Options, Store};
-use packhouse::{audit, catalog};
+use packhouse::jobs::Jobs;
+use packhouse::store::{self, Options, Store, Verdict, VerifyOptions};
+use packhouse::{catalog, wiring};
 
 /// How long running requests may go on after the stop signal.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How often recurring work is looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// What the process answers when it could not do what it was started for.
 const COULD_NOT_RUN: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1);
+    if let Some(name) = unreadable_variable() {
+        eprintln!("packhouse: the variable {name} is not UTF-8");
+        return ExitCode::from(COULD_NOT_RUN);
+    }
     let command = match cli::parse(arguments, |name| std::env::var(name).ok()) {
         Ok(command) => command,
         Err(message) => {
@@ -39,12 +47,20 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve(options) => serve(&options).map(|()| ExitCode::SUCCESS),
-        Command::Verify(_) => Err("verify is not built in yet".into()),
+        Command::Verify(options) => verify(&options),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("packhouse: {message}");
         ExitCode::from(COULD_NOT_RUN)
     })
+}
+
+/// A setting of ours that is not text: it must not count as absent.
+fn unreadable_variable() -> Option<String> {
+    let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    ours.filter(|(name, _)| name.starts_with("PACKHOUSE_"))
+        .find(|(_, value)| value.to_str().is_none())
+        .map(|(name, _)| name)
 }
 
 /// Runs the server until the stop signal; an error is one line for the person who started it.
@@ -64,15 +80,17 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
 
     let clock = Arc::new(Clock::default());
     let store = Store::open(&options.data, Options::default()).map_err(|e| e.message)?;
-    register_rules(&store, &clock);
+    wiring::register_rules(&store, &clock);
     let first = FirstRun::from_environment(|name| std::env::var(name).ok());
     let identity = Identity::open(store.clone(), clock.clone(), first).map_err(|e| spoken(&e))?;
     let first_run = identity.first_run().clone();
     let settings = Settings { data: options.data.clone(), max_upload: options.max_upload };
+    let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
     let app = App { store: store.clone(), identity: Arc::new(identity), clock, settings: Arc::new(settings) };
     let identity = app.identity.clone();
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
+    store.begin_sweep();
 
     if first_run.note {
         let note = options.data.join(FIRST_RUN_NOTE);
@@ -81,32 +99,38 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     for address in server.addresses() {
         println!("listening on http://{address}");
     }
-    // Only a dropped sender could end this early, and the handler keeps it for good.
-    let _ = stopped.recv();
+    while stopped.recv_timeout(HOUSEKEEPING) == Err(RecvTimeoutError::Timeout) {
+        keep_house(&identity, &jobs);
+    }
     log::info!("stopping: running requests get {} s", GRACE.as_secs());
     server.stop(GRACE);
-    if let Err(e) = identity.flush() {
-        log::warn!("the last sessions' times were not written: {e:?}");
-    }
+    jobs.stop(GRACE);
+    keep_house(&identity, &jobs);
     store.close();
     log::info!("stopped");
     Ok(())
 }
 
-/// What the core asks of its upper floors: who holds a blob, and what to do when one is damaged.
-fn register_rules(store: &Arc<Store>, clock: &Arc<Clock>) {
-    store.set_unheld(catalog::drop_if_unheld);
-    store.set_known(|tx, digest| Ok(catalog::get(tx, digest)?.map(|artifact| artifact.size)));
-    let (weak, clock) = (Arc::downgrade(store), clock.clone());
-    store.on_damage(move |digest| {
-        let Some(store) = weak.upgrade() else { return };
-        log::error!("blob {digest} is damaged");
-        let (now, subject) = (clock.now(), digest.to_hex());
-        let noted = store.commit(move |tx| audit::note(tx, now, "packhouse", "blob.damaged", &subject, None));
-        if let Err(e) = noted {
-            log::warn!("the damage was not written to the audit trail: {e:?}");
-        }
-    });
+/// What is due now and then; writes nothing when nothing is.
+fn keep_house(identity: &Identity, jobs: &Jobs) {
+    if let Err(e) = identity.flush() {
+        log::warn!("the sessions' last use was not written: {e:?}");
+    }
+    if let Err(e) = jobs.tick() {
+        log::warn!("recurring jobs were not looked at: {e:?}");
+    }
+}
+
+/// Checks a stopped server's data.
+fn verify(options: &cli::Verify) -> Result<ExitCode, String> {
+    let wanted = VerifyOptions { repair: options.repair, sample: options.sample.map(|percent| percent / 100.0) };
+    let verdict = store::verify(&options.data, wanted, &catalog::Rows, &mut std::io::stdout())
+        .map_err(|e| format!("cannot write the findings: {e}"))?;
+    Ok(match verdict {
+        Verdict::Sound => ExitCode::SUCCESS,
+        Verdict::Faults => ExitCode::from(1),
+        Verdict::CouldNotRun => ExitCode::from(COULD_NOT_RUN),
+    })
 }
 
 fn spoken(error: &packhouse::error::Error) -> String {

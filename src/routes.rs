@@ -68,7 +68,7 @@ const PRODUCTS: &[Line] = &[
     (Delete,  "/product/modify/deleteVersion",       Gate::Token, QUICK,    api::delete_version, products::error_response),
     (Put,     "/product/modify/{action}",            Gate::Token, QUICK,    api::unknown_action, products::error_response),
     (Delete,  "/product/modify/{action}",            Gate::Token, QUICK,    api::unknown_action, products::error_response),
-    (Post,    "/product/upload",                     Gate::Token, TRANSFER, files::upload,       products::error_response),
+    (Post,    "/product/upload",                     Gate::Token, TRANSFER, files::upload,       products::version_error_response),
     (Get,     "/product/download/{product}/{version}", Gate::Token, QUICK,    files::download,   products::version_error_response),
     (Delete,  "/product/delete/{product}/{version}", Gate::Token, QUICK,    files::delete,       products::version_error_response),
 ];

@@ -4,8 +4,8 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::ids::ObjectId;
-use crate::store::table::{Key, KeyFor};
+use crate::ids::{Digest, ObjectId};
+use crate::store::table::{Key, KeyFor, PrefixOf};
 
 /// A label such as `product/NAME/VERSION`. Parts are escaped, so that no two holders share a label whatever their names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +78,11 @@ impl Holder {
         Holder::new("package", &[])
     }
 
+    /// The label that is nothing but its kind.
+    pub(super) fn bare(kind: &str) -> Self {
+        Holder(kind.to_owned())
+    }
+
     /// The label's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -109,6 +114,30 @@ impl KeyFor<Holder> for Holder {
 impl Key for Holder {
     fn decode(input: &mut &[u8]) -> Option<Self> {
         String::decode(input).map(Holder)
+    }
+}
+
+/// The labels of one kind that have parts: those that hold one artifact, or all there are.
+pub(super) struct OfKind<'a>(pub(super) Option<&'a Digest>, pub(super) &'a str);
+
+impl OfKind<'_> {
+    fn start(&self) -> Vec<u8> {
+        let mut bytes = self.0.map(KeyFor::<Digest>::bytes).unwrap_or_default();
+        bytes.extend_from_slice(self.1.as_bytes());
+        bytes.push(b'/');
+        bytes
+    }
+}
+
+impl PrefixOf<(Digest, Holder)> for OfKind<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        self.start()
+    }
+}
+
+impl PrefixOf<(Holder, Digest)> for OfKind<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        self.start()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The catalog: what every blob on the shelf is, and who holds it. Bytes live while somebody holds them.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -9,16 +11,22 @@ use crate::ids::Digest;
 use crate::store::Store;
 use crate::store::table::{Read, Table, WriteTx};
 
+mod check;
 mod holder;
+mod scrub;
 mod search;
 
+pub use check::Rows;
 pub use holder::Holder;
+pub use scrub::{Scrubbed, scrub};
 pub use search::{Cursor, Found, Query, find, search};
 
 const ARTIFACTS: Table<Digest, Artifact> = Table::new("catalog.artifact");
 const HOLDERS: Table<(Digest, Holder), Hold> = Table::new("catalog.holder");
 /// The same relation from the other side.
 const HELD: Table<(Holder, Digest), ()> = Table::new("catalog.held");
+/// The claims that are public.
+const PUBLIC: Table<(Digest, Holder), ()> = Table::new("catalog.public");
 
 /// A blob with catalog facts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +98,10 @@ pub fn hold(
     }
     let hold = Hold { file_name: file_name.to_owned(), public, since: now, by: who.to_owned() };
     HOLDERS.put(tx, (digest, holder), &hold)?;
+    match public {
+        true => PUBLIC.put(tx, (digest, holder), &())?,
+        false => drop(PUBLIC.remove(tx, (digest, holder))?),
+    }
     HELD.put(tx, (holder, digest), &())
 }
 
@@ -97,6 +109,7 @@ pub fn hold(
 pub fn release(store: &Store, tx: &WriteTx, digest: &Digest, holder: &Holder) -> Result<()> {
     if HOLDERS.remove(tx, (digest, holder))? {
         HELD.remove(tx, (holder, digest))?;
+        PUBLIC.remove(tx, (digest, holder))?;
         if !is_held(tx, digest)? {
             store.release(tx, *digest);
         }
@@ -143,7 +156,20 @@ pub fn is_held(tx: &impl Read, digest: &Digest) -> Result<bool> {
 
 /// Whether anonymous callers may learn of the artifact.
 pub fn is_public(tx: &impl Read, digest: &Digest) -> Result<bool> {
-    Ok(HOLDERS.all(tx, (digest,))?.iter().any(|(_, hold)| hold.public))
+    Ok(!PUBLIC.page(tx, (digest,), None, 1)?.is_empty())
+}
+
+/// Whether a holder of this kind has a claim on the artifact.
+pub fn is_held_by_kind(tx: &impl Read, digest: &Digest, kind: &str) -> Result<bool> {
+    let parted = HOLDERS.page(tx, holder::OfKind(Some(digest), kind), None, 1)?;
+    Ok(!parted.is_empty() || HELD.has(tx, (&Holder::bare(kind), digest))?)
+}
+
+/// What holders of one kind hold, when that is at most `limit` artifacts.
+fn held_by_kind(tx: &impl Read, kind: &str, limit: usize) -> Result<Option<HashSet<Digest>>> {
+    let mut rows = HELD.page(tx, (&Holder::bare(kind),), None, limit + 1)?;
+    rows.extend(HELD.page(tx, holder::OfKind(None, kind), None, limit + 1)?);
+    Ok((rows.len() <= limit).then(|| rows.into_iter().map(|((_, digest), ())| digest).collect()))
 }
 
 /// The rule the store's collector asks inside its own transaction: without a holder the artifact's row goes, and the
@@ -180,6 +206,9 @@ pub fn uses(tx: &impl Read, digest: &Digest) -> Result<Vec<String>> {
     let held = holders(tx, digest)?.into_iter();
     Ok(held.map(|held| format!("{} ({})", held.label, held.hold.file_name.escape_debug())).collect())
 }
+
+#[cfg(test)]
+mod on_disk;
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +253,14 @@ mod tests {
             assert!(holds(tx, &product, &one).unwrap() && !holds(tx, &product, &two).unwrap());
             assert!(!holds(tx, &Holder::product("x/y", "z"), &one).unwrap());
             assert!(is_public(tx, &one).unwrap());
+            for (kind, held) in [("product", true), ("repo", true), ("prod", false), ("repo-index", false), ("", false)]
+            {
+                assert_eq!(is_held_by_kind(tx, &one, kind).unwrap(), held, "{kind}");
+            }
+            hold(tx, &two, "a", &repo, false, "who", Time(1)).unwrap();
+            assert!(!is_public(tx, &two).unwrap());
+            hold(tx, &two, "a", &Holder::package(), false, "who", Time(1)).unwrap();
+            assert!(is_held_by_kind(tx, &two, "package").unwrap() && !is_held_by_kind(tx, &one, "package").unwrap());
             assert_eq!(uses(tx, &one).unwrap(), ["product/x/y%2Fz (c)", "repo/apt (a)"]);
 
             let mut both = [one, two];

@@ -1,6 +1,6 @@
 //! Finding artifacts: by the beginning of a name, or by words over name, version, kind and digest, a page at a time.
 
-use crate::catalog::{Artifact, Holder, get, holders};
+use crate::catalog::{Artifact, get, held_by_kind, is_held_by_kind, is_public};
 use crate::error::{Error, Result};
 use crate::formats::Kind;
 use crate::ids::Digest;
@@ -73,18 +73,23 @@ pub fn search(tx: &impl Read, query: &Query, after: Option<&Cursor>, limit: usiz
     let text = query.text.to_lowercase();
     let words: Vec<_> = text.split_whitespace().map(Word::new).collect();
     let kind = query.kind.map(|kind| format!("\n{}", kind.word()));
+    // Of a kind that holds little all is known beforehand; one that holds much fills a page soon.
+    let held = match &query.holder {
+        Some(kind) => held_by_kind(tx, kind, BATCH)?,
+        None => None,
+    };
     walk(tx, (), after, limit, |digest, line| {
         // The kind is the line's last word.
         let kind_fits = kind.as_ref().is_none_or(|kind| line.ends_with(kind.as_str()));
         if !kind_fits || !words.iter().all(|word| word.fits(digest, line)) {
             return Ok(false);
         }
-        if query.holder.is_none() && !query.public_only {
-            return Ok(true);
-        }
-        let held = holders(tx, digest)?;
-        let holder_fits = |kind: &String| held.iter().any(|held| Holder::kind(&held.label) == kind);
-        Ok(query.holder.as_ref().is_none_or(holder_fits) && (!query.public_only || held.iter().any(|h| h.hold.public)))
+        let holder_fits = match (&query.holder, &held) {
+            (Some(_), Some(held)) => held.contains(digest),
+            (Some(kind), None) => is_held_by_kind(tx, digest, kind)?,
+            (None, _) => true,
+        };
+        Ok(holder_fits && (!query.public_only || is_public(tx, digest)?))
     })
 }
 
@@ -173,7 +178,7 @@ impl PrefixOf<Cursor> for &Raw {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{admit, hold};
+    use crate::catalog::{Holder, admit, hold};
     use crate::clock::Time;
     use crate::formats::Facts;
     use crate::store::table::scratch;

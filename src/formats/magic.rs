@@ -60,13 +60,12 @@ fn program(reader: &mut (impl Read + Seek), head: &[u8]) -> Kind {
 fn compound(reader: &mut (impl Read + Seek), head: &[u8]) -> Kind {
     const PACKAGE: [u8; 16] = [0x84, 0x10, 0x0C, 0, 0, 0, 0, 0, 0xC0, 0, 0, 0, 0, 0, 0, 0x46];
     const CLASS_AT: u64 = 0x50;
-    let root = || {
+    let mut root = || {
         let sector = 1_u64 << u16_at(head, 0x1E).filter(|shift| matches!(shift, 9 | 12))?;
         // Sector 0 follows the header, which fills one sector.
         let at = (u64::from(u32_at(head, 0x30)?) + 1) * sector;
         read_at(reader, at + CLASS_AT, PACKAGE.len())
     };
-    let mut root = root;
     if root().is_some_and(|class| class == PACKAGE) { Kind::Msi } else { Kind::File }
 }
 

@@ -1,21 +1,22 @@
-//! Sending answers: small ones at once from a quick worker, large ones from a transfer thread that may wait.
+//! Sending answers without waiting: small ones at once, large ones block by block on the transfer lane. A client that
+//! does not read parks its answer and holds no thread.
 
 use std::cell::RefCell;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::time::Instant;
 
 use super::body::{Incoming, Rest};
 use super::connection::{Connection, Job, Turn, guarded};
-use super::head::Head;
+use super::head::{BodyLength, Head};
 use super::lanes::Direction;
 use super::request::Body;
 use super::response::{Bytes, Context, Framing, Payload, Response, Source};
 use super::stream::{Stream, is_waiting};
 use super::{Access, Method, Service};
 
-/// Up to this size head and body leave together in one write.
+/// Up to this size a source is read at once, and head and body leave together in one write.
 const SMALL: u64 = 64 * 1024;
-/// Bodies up to this size are copied behind their head; larger ones are written from where they are.
+/// Bodies in memory up to this size are copied behind their head; larger ones are written from where they are.
 const COPIED: usize = 16 * 1024;
 /// Bytes of one block of a large answer.
 const BLOCK: usize = 256 * 1024;
@@ -38,6 +39,15 @@ pub(super) enum After {
     Close { linger: bool },
 }
 
+impl After {
+    fn close(self) -> After {
+        match self {
+            After::Keep | After::Drain(_) => After::Close { linger: true },
+            close => close,
+        }
+    }
+}
+
 /// A request while it is answered, as the access log wants it.
 pub(super) struct Exchange {
     pub(super) head: Option<Head>,
@@ -46,165 +56,321 @@ pub(super) struct Exchange {
     pub(super) since: Instant,
 }
 
-impl Exchange {
-    fn context(&self, after: After) -> Context {
-        Context {
-            minor: self.head.as_ref().map_or(1, |head| head.minor),
-            head_only: self.head.as_ref().is_some_and(|head| head.method == Method::Head),
-            keep_alive: !matches!(after, After::Close { .. }),
-        }
-    }
-}
-
-/// An answer in memory that is on its way.
-pub(super) struct Sending {
-    head: Vec<u8>,
-    body: Bytes,
-    /// Bytes of both that have left.
-    at: usize,
-    status: u16,
+/// An answer on its way.
+pub(super) struct Outgoing {
     exchange: Exchange,
     after: After,
+    status: u16,
+    /// Bytes ready to leave, from `at` on: the head, a block of the body, or both.
+    ready: Vec<u8>,
+    at: usize,
+    /// How many of the ready bytes are body.
+    in_ready: u64,
+    /// The body behind them.
+    body: Behind,
+    /// Bytes of body that have left.
+    sent: u64,
 }
 
-impl Sending {
-    /// The client does not read: the answer ends here.
-    pub(super) fn break_off<S: Service>(&self, connection: &Connection<S>) {
-        connection.log(&self.exchange, self.status, self.at.saturating_sub(self.head.len()) as u64, true);
+enum Behind {
+    Nothing,
+    Bytes(Bytes, usize),
+    Source {
+        source: Box<dyn Source>,
+        at: u64,
+        end: u64,
+    },
+    /// `left`: what was promised and not yet read; `None`: unknown.
+    Stream {
+        reader: Box<dyn Read + Send>,
+        left: Option<u64>,
+        chunked: bool,
+    },
+}
+
+/// How far sending came.
+enum Progress {
+    Done,
+    /// The socket has no room.
+    Full,
+}
+
+impl Outgoing {
+    /// Encodes the head into `ready`, an old buffer.
+    fn new(response: Response, exchange: Exchange, after: After, mut ready: Vec<u8>) -> Outgoing {
+        let mut after = if response.closes() { after.close() } else { after };
+        let context = Context {
+            minor: exchange.head.as_ref().map_or(1, |head| head.minor),
+            head_only: exchange.head.as_ref().is_some_and(|head| head.method == Method::Head),
+            keep_alive: !matches!(after, After::Close { .. }),
+        };
+        ready.clear();
+        let status = response.status;
+        let framing = response.encode_head(&mut ready, context);
+        if framing == Framing::UntilClose {
+            after = after.close();
+        }
+        let mut in_ready = 0;
+        let body = match (framing, response.into_payload()) {
+            (Framing::None | Framing::Length(0), _) | (_, Payload::Empty) => Behind::Nothing,
+            (_, Payload::Bytes(bytes)) if bytes.len() <= COPIED => {
+                ready.extend_from_slice(&bytes);
+                in_ready = bytes.len() as u64;
+                Behind::Nothing
+            }
+            (_, Payload::Bytes(bytes)) => Behind::Bytes(bytes, 0),
+            (_, Payload::Source { source, start, length }) => {
+                Behind::Source { source, at: start, end: start.saturating_add(length) }
+            }
+            (framing, Payload::Stream { reader, length }) => {
+                Behind::Stream { reader, left: length, chunked: framing == Framing::Chunked }
+            }
+        };
+        Outgoing { exchange, after, status, ready, at: 0, in_ready, body, sent: 0 }
+    }
+
+    /// Whether making it may take long: such an answer belongs to the transfer lane.
+    pub(super) fn is_large(&self) -> bool {
+        match &self.body {
+            Behind::Nothing | Behind::Bytes(..) => false,
+            Behind::Source { at, end, .. } => end - at > SMALL,
+            Behind::Stream { .. } => true,
+        }
+    }
+
+    /// Whether any byte of it has left.
+    fn has_begun(&self) -> bool {
+        self.at > 0 || self.sent > 0
+    }
+
+    /// Reads the first block of a source behind the head. What fails here can still be told to the client.
+    fn prepare(&mut self, stream: &Stream) -> io::Result<()> {
+        let Behind::Source { source, at, end } = &mut self.body else { return Ok(()) };
+        if *end - *at > SMALL && can_send_file(stream, &**source) {
+            return Ok(());
+        }
+        let filled = self.ready.len();
+        let room = usize::try_from(*end - *at).unwrap_or(usize::MAX).min(BLOCK);
+        self.ready.resize(filled + room, 0);
+        let mut block = self.ready.get_mut(filled..).unwrap_or_default();
+        while !block.is_empty() {
+            let count = read_some(&mut **source, *at, block)?;
+            *at += count as u64;
+            self.in_ready += count as u64;
+            block = block.get_mut(count..).unwrap_or_default();
+        }
+        if at == end {
+            self.body = Behind::Nothing;
+        }
+        Ok(())
+    }
+
+    /// Sends until all has left or the socket is full.
+    fn advance(&mut self, stream: &Stream) -> io::Result<Progress> {
+        loop {
+            if let Progress::Full = self.flush(stream)? {
+                return Ok(Progress::Full);
+            }
+            match &mut self.body {
+                Behind::Nothing | Behind::Bytes(..) => return Ok(Progress::Done),
+                Behind::Source { source, at, end } => {
+                    if at == end {
+                        return Ok(Progress::Done);
+                    }
+                    #[cfg(target_os = "linux")]
+                    if let (Some(file), Some(socket)) = (source.file(), stream.plain()) {
+                        match send_file(socket, file, at, *end) {
+                            Ok(count) => self.sent += count,
+                            Err(error) if is_waiting(&error) => return Ok(Progress::Full),
+                            Err(error) => return Err(error),
+                        }
+                        continue;
+                    }
+                    let room = usize::try_from(*end - *at).unwrap_or(usize::MAX).min(BLOCK);
+                    self.ready.resize(room, 0);
+                    let count = read_some(&mut **source, *at, &mut self.ready)?;
+                    self.ready.truncate(count);
+                    *at += count as u64;
+                    self.in_ready = count as u64;
+                }
+                Behind::Stream { reader, left, chunked } => {
+                    let promised = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+                    let before = if *chunked { CHUNK_HEAD } else { 0 };
+                    self.ready.resize(before + promised.min(BLOCK), 0);
+                    let block = self.ready.get_mut(before..).unwrap_or_default();
+                    let count = if promised == 0 { 0 } else { read_stream(&mut **reader, block)? };
+                    if count == 0 && left.is_some_and(|left| left > 0) {
+                        return Err(ErrorKind::UnexpectedEof.into());
+                    }
+                    *left = left.map(|left| left - count as u64);
+                    self.ready.truncate(before + count);
+                    self.in_ready = count as u64;
+                    if *chunked {
+                        self.at = frame_chunk(&mut self.ready, count);
+                    }
+                    if count == 0 {
+                        self.body = Behind::Nothing;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what is ready, and bytes in memory.
+    fn flush(&mut self, stream: &Stream) -> io::Result<Progress> {
+        loop {
+            let ready = self.ready.get(self.at..).unwrap_or_default();
+            let bytes = match &self.body {
+                Behind::Bytes(bytes, at) => bytes.get(*at..).unwrap_or_default(),
+                _ => &[],
+            };
+            let result = match (ready.is_empty(), bytes.is_empty()) {
+                (true, true) => break,
+                (false, true) => stream.write(ready),
+                (true, false) => stream.write(bytes),
+                (false, false) => stream.write_vectored(&[IoSlice::new(ready), IoSlice::new(bytes)]),
+            };
+            let count = match result {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => count,
+                Err(error) if is_waiting(&error) => return Ok(Progress::Full),
+                Err(error) => return Err(error),
+            };
+            let of_ready = count.min(ready.len());
+            self.at += of_ready;
+            if let Behind::Bytes(_, at) = &mut self.body {
+                *at += count - of_ready;
+                self.sent += (count - of_ready) as u64;
+            }
+        }
+        self.sent += std::mem::take(&mut self.in_ready);
+        self.ready.clear();
+        self.at = 0;
+        Ok(Progress::Done)
+    }
+
+    /// Keeps no more than what is still to leave, and gives the buffer back.
+    fn pack(&mut self) -> Vec<u8> {
+        let rest = self.ready.get(self.at..).unwrap_or_default().to_vec();
+        self.at = 0;
+        // The head may have left with a part of the block; from here on it is one thing.
+        self.in_ready = self.in_ready.min(rest.len() as u64);
+        std::mem::replace(&mut self.ready, rest)
+    }
+
+    /// Bytes held while it waits.
+    pub(super) fn held(&self) -> usize {
+        let owned = if let Behind::Bytes(Bytes::Owned(bytes), _) = &self.body { bytes.len() } else { 0 };
+        self.ready.len() + owned
     }
 }
 
 impl<S: Service> Connection<S> {
-    /// Sends an answer without waiting. What the socket does not take at once is sent when it has room; what is large
-    /// or comes from a file moves to the transfer lane. `rest` is what the client sent behind the request.
-    pub(super) fn send_here(
+    /// Sends an answer: what is small from here, what is large from the transfer lane. `rest` is what the client sent
+    /// behind the request; `buffer` an old buffer.
+    pub(super) fn send(
         mut self: Box<Self>,
         response: Response,
         exchange: Exchange,
         after: After,
         rest: &[u8],
-        output: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
     ) -> Turn<S> {
-        let after = if response.closes() { close(after) } else { after };
-        let context = exchange.context(after);
-        output.clear();
-        let status = response.status;
-        let framing = response.encode_head(output, context);
-        let large = match (framing, response.payload()) {
-            (Framing::None | Framing::Length(0), _) | (_, Payload::Bytes(_) | Payload::Empty) => false,
-            (Framing::Length(length), Payload::Source { .. }) => length > SMALL,
-            _ => true,
-        };
-        if large {
-            self.buffer = rest.to_vec();
-            let engine = self.shared_engine();
-            let job = Job::Send { connection: self, response, exchange, after };
-            if let Err(job) = engine.transfers.push(Direction::Down, job, Job::run) {
-                job.refuse();
-            }
-            return Turn::Gone;
+        let outgoing = Outgoing::new(response, exchange, after, std::mem::take(buffer));
+        if !outgoing.is_large() {
+            return self.begin(outgoing, rest, buffer);
         }
-        let head_length = output.len();
-        let body = match (framing, response.into_payload()) {
-            (Framing::Length(_), Payload::Bytes(body)) if body.len() > COPIED => Some(body),
-            (Framing::Length(_), Payload::Bytes(body)) => {
-                output.extend_from_slice(&body);
-                None
+        self.buffer = rest.to_vec();
+        let engine = self.shared_engine();
+        let job = Job::Send { connection: self, outgoing: Box::new(outgoing) };
+        if let Err(job) = engine.transfers.push(Direction::Down, job, Job::run) {
+            job.refuse();
+        }
+        Turn::Gone
+    }
+
+    /// Sends an answer of which nothing has left yet.
+    fn begin(self: Box<Self>, mut outgoing: Outgoing, rest: &[u8], buffer: &mut Vec<u8>) -> Turn<S> {
+        if let Err(error) = outgoing.prepare(&self.stream) {
+            let Outgoing { exchange, after, .. } = outgoing;
+            log::error!("request {}: the answer could not be read: {error}", exchange.number);
+            let message = format!("Internal error (request {})", exchange.number);
+            let response = self.engine().refusal(exchange.head.as_ref(), 500, &message);
+            outgoing = Outgoing::new(response, exchange, after, Vec::new());
+            if outgoing.is_large() {
+                outgoing.body = Behind::Nothing;
+                outgoing.after = After::Close { linger: true };
             }
-            (Framing::Length(length), Payload::Source { mut source, start, .. }) => {
-                output.resize(head_length + usize::try_from(length).unwrap_or(0), 0);
-                let room = output.get_mut(head_length..).unwrap_or_default();
-                if let Err(error) = read_exact_at(&mut *source, start, room) {
-                    // Nothing has left yet, so the client can be told.
-                    log::error!("request {}: the answer could not be read: {error}", exchange.number);
-                    let message = format!("Internal error (request {})", exchange.number);
-                    let response = self.engine().refusal(exchange.head.as_ref(), 500, &message);
-                    return match status {
-                        500 => Turn::Gone,
-                        _ => self.send_here(response, exchange, after, rest, output),
-                    };
+        }
+        self.go_on(outgoing, rest, buffer)
+    }
+
+    /// Sends more of an answer; `Next` when it has left and the connection goes on.
+    pub(super) fn go_on(mut self: Box<Self>, mut outgoing: Outgoing, rest: &[u8], buffer: &mut Vec<u8>) -> Turn<S> {
+        match outgoing.advance(&self.stream) {
+            Ok(Progress::Done) => {
+                self.log(&outgoing, false);
+                *buffer = outgoing.ready;
+                match outgoing.after {
+                    After::Keep => return Turn::Next(self),
+                    After::Drain(left) => self.await_drain(left),
+                    After::Close { linger: true } => self.await_end(),
+                    After::Close { linger: false } => {}
                 }
-                None
             }
-            _ => None,
-        };
-        let written = match &body {
-            None => self.stream.write(output),
-            Some(body) => self.stream.write_vectored(&[IoSlice::new(output), IoSlice::new(body)]),
-        };
-        let all = output.len() + body.as_ref().map_or(0, |body| body.len());
-        match written {
-            Ok(count) if count == all => {
-                self.log(&exchange, status, (all - head_length) as u64, false);
-                self.quick_end(after)
+            Ok(Progress::Full) => {
+                if !rest.is_empty() {
+                    self.buffer = rest.to_vec();
+                }
+                *buffer = outgoing.pack();
+                self.await_room(Box::new(outgoing));
             }
-            Err(error) if !is_waiting(&error) => {
-                self.log(&exchange, status, 0, true);
-                Turn::Gone
+            Err(error) => {
+                log::debug!("request {}: the answer broke off: {error}", outgoing.exchange.number);
+                self.break_off(&outgoing);
             }
-            written => {
-                self.buffer = rest.to_vec();
-                let (head, body) = match body {
-                    Some(body) => (output.clone(), body),
-                    None => {
-                        let body = output.split_off(head_length.min(output.len()));
-                        (output.clone(), Bytes::Owned(body))
-                    }
-                };
-                let at = written.unwrap_or(0);
-                self.await_room(Box::new(Sending { head, body, at, status, exchange, after }));
-                Turn::Gone
-            }
-        }
-    }
-
-    /// Sends more of an answer after the socket has room again.
-    pub(super) fn go_on_sending(self: Box<Self>, mut sending: Box<Sending>) -> Turn<S> {
-        let head = sending.head.get(sending.at..).unwrap_or_default();
-        let body = sending.body.get(sending.at.saturating_sub(sending.head.len())..).unwrap_or_default();
-        match self.stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]) {
-            Ok(0) => sending.break_off(&self),
-            Ok(count) if count == head.len() + body.len() => {
-                let Sending { body, status, exchange, after, .. } = *sending;
-                self.log(&exchange, status, body.len() as u64, false);
-                return self.quick_end(after);
-            }
-            Ok(count) => {
-                sending.at += count;
-                self.await_room(sending);
-            }
-            Err(error) if is_waiting(&error) => self.await_room(sending),
-            Err(_) => sending.break_off(&self),
         }
         Turn::Gone
     }
 
-    /// What follows an answer sent without waiting.
-    fn quick_end(self: Box<Self>, after: After) -> Turn<S> {
-        match after {
-            After::Keep => return Turn::Next(self),
-            After::Drain(left) => self.await_drain(left),
-            After::Close { linger: true } => self.await_end(),
-            After::Close { linger: false } => {}
-        }
-        Turn::Gone
+    /// The answer ends here, unfinished; the caller drops the connection.
+    pub(super) fn break_off(&self, outgoing: &Outgoing) {
+        self.log(outgoing, true);
     }
 
     /// The access log.
-    pub(super) fn log(&self, exchange: &Exchange, status: u16, bytes: u64, broken: bool) {
+    fn log(&self, outgoing: &Outgoing, broken: bool) {
+        let exchange = &outgoing.exchange;
         let access = Access {
             number: exchange.number,
             peer: self.peer,
             head: exchange.head.as_ref(),
             note: &exchange.note,
-            status,
-            bytes,
+            status: outgoing.status,
+            bytes: outgoing.sent,
             elapsed: exchange.since.elapsed(),
             broken,
         };
         if guarded(|| self.engine().service.log(&access)).is_none() {
             log::error!("request {}: the access log panicked", exchange.number);
         }
+    }
+
+    /// Runs a handler that reads its body from the socket, which blocks meanwhile. `None`: the socket is gone.
+    fn answer_streaming(&mut self, head: Head, route: S::Route, since: Instant) -> Option<(Response, Exchange, Rest)> {
+        self.block().ok()?;
+        let engine = self.shared_engine();
+        let buffer = std::mem::take(&mut self.buffer);
+        let (length, promise) = (head.body, head.expect_continue);
+        let incoming = Incoming::new(self.stream.clone(), buffer, length, promise, engine.patience());
+        let length = if let BodyLength::Sized(length) = length { Some(length) } else { None };
+        let body = Body::streaming(Box::new(incoming.reader()), length);
+        let (mut response, exchange) = self.answer(head, route, body, since);
+        if incoming.failure() == Some(ErrorKind::TimedOut) {
+            response = engine.refusal(exchange.head.as_ref(), 408, "The request body came too slowly");
+        }
+        self.stream.set_nonblocking(true).ok()?;
+        Some((response, exchange, incoming.finish()))
     }
 
     /// Lets calls wait for the client, within limits.
@@ -217,29 +383,6 @@ impl<S: Service> Connection<S> {
         }
         Ok(())
     }
-
-    /// Sends an answer of any kind from a thread that may wait, then gives the connection back.
-    fn send_waiting(self: Box<Self>, response: Response, exchange: Exchange, after: After) {
-        let after = if response.closes() || self.engine().is_stopping() { close(after) } else { after };
-        let (status, mut sent) = (response.status, 0);
-        let mut until_close = false;
-        let result = BUFFER.with_borrow_mut(|buffer| {
-            send_all(&self.stream, response, exchange.context(after), buffer, &mut sent, &mut until_close)
-        });
-        if let Err(error) = &result {
-            log::debug!("request {}: the answer broke off: {error}", exchange.number);
-        }
-        self.log(&exchange, status, sent, result.is_err());
-        if result.is_err() || self.stream.set_nonblocking(true).is_err() {
-            return;
-        }
-        match if until_close { close(after) } else { after } {
-            After::Keep => self.await_head(),
-            After::Drain(left) => self.await_drain(left),
-            After::Close { linger: true } => self.await_end(),
-            After::Close { linger: false } => {}
-        }
-    }
 }
 
 thread_local! {
@@ -250,61 +393,46 @@ thread_local! {
 impl<S: Service> Job<S> {
     /// Does the job; runs on a transfer thread.
     pub(super) fn run(self) {
-        match self {
+        let mut buffer = BUFFER.take();
+        let turn = match self {
             Job::Run { mut connection, head, route, body, since } => {
-                if connection.block().is_err() {
-                    return;
-                }
                 let keep_alive = head.keep_alive;
-                let engine = connection.shared_engine();
-                let (mut response, exchange, rest) = match body {
+                let answered = match body {
                     Some(body) => {
                         let (response, exchange) = connection.answer(head, route, Body::complete(body), since);
-                        (response, exchange, Rest::Finished(std::mem::take(&mut connection.buffer)))
+                        Some((response, exchange, Rest::Finished(std::mem::take(&mut connection.buffer))))
                     }
-                    None => {
-                        let buffer = std::mem::take(&mut connection.buffer);
-                        let (length, promise) = (head.body, head.expect_continue);
-                        let stream = connection.stream.clone();
-                        let incoming = Incoming::new(stream, buffer, length, promise, engine.patience());
-                        let length = match length {
-                            super::BodyLength::Sized(length) => Some(length),
-                            _ => None,
-                        };
-                        let body = Body::streaming(Box::new(incoming.reader()), length);
-                        let (mut response, exchange) = connection.answer(head, route, body, since);
-                        let failure = incoming.failure();
-                        let rest = incoming.finish();
-                        if failure == Some(ErrorKind::TimedOut) {
-                            let message = "The request body came too slowly";
-                            response = engine.refusal(exchange.head.as_ref(), 408, message);
-                        }
-                        (response, exchange, rest)
-                    }
+                    None => connection.answer_streaming(head, route, since),
                 };
+                let Some((response, exchange, rest)) = answered else { return };
                 let after = match rest {
-                    Rest::Finished(buffer) => {
-                        let linger = keep_alive || !buffer.is_empty();
-                        connection.buffer = buffer;
-                        if keep_alive { After::Keep } else { After::Close { linger } }
+                    Rest::Finished(rest) => {
+                        let linger = keep_alive || !rest.is_empty();
+                        connection.buffer = rest;
+                        if keep_alive && !connection.engine().is_stopping() {
+                            After::Keep
+                        } else {
+                            After::Close { linger }
+                        }
                     }
-                    Rest::Left(left, buffer) if keep_alive && left <= MAX_DRAIN => {
-                        connection.buffer = buffer;
+                    Rest::Left(left, rest) if keep_alive && left <= MAX_DRAIN => {
+                        connection.buffer = rest;
                         After::Drain(left)
                     }
                     Rest::Left(..) | Rest::Unknown => After::Close { linger: true },
                 };
-                if matches!(after, After::Close { .. }) {
-                    response = response.close();
-                }
-                connection.send_waiting(response, exchange, after);
+                let outgoing = Outgoing::new(response, exchange, after, std::mem::take(&mut buffer));
+                connection.begin(outgoing, &[], &mut buffer)
             }
-            Job::Send { mut connection, response, exchange, after } => {
-                if connection.block().is_ok() {
-                    connection.send_waiting(response, exchange, after);
-                }
+            Job::Send { connection, outgoing } if !outgoing.has_begun() => {
+                connection.begin(*outgoing, &[], &mut buffer)
             }
+            Job::Send { connection, outgoing } => connection.go_on(*outgoing, &[], &mut buffer),
+        };
+        if let Turn::Next(connection) = turn {
+            connection.await_head();
         }
+        BUFFER.set(buffer);
     }
 
     /// Answers that there is no room for it.
@@ -312,156 +440,64 @@ impl<S: Service> Job<S> {
         const BUSY: &str = "Too many transfers at once";
         match self {
             Job::Run { connection, head, .. } => connection.refuse(Some(head), 503, BUSY),
-            Job::Send { connection, exchange, .. } => connection.refuse(exchange.head, 503, BUSY),
+            Job::Send { connection, outgoing } if outgoing.has_begun() => connection.break_off(&outgoing),
+            Job::Send { connection, outgoing } => connection.refuse(outgoing.exchange.head, 503, BUSY),
         }
     }
 }
 
-fn close(after: After) -> After {
-    match after {
-        After::Keep | After::Drain(_) => After::Close { linger: true },
-        close => close,
-    }
-}
-
-/// Head and body to a stream that waits; counts the bytes of body in `sent`.
-fn send_all(
-    stream: &Stream,
-    response: Response,
-    context: Context,
-    buffer: &mut Vec<u8>,
-    sent: &mut u64,
-    until_close: &mut bool,
-) -> io::Result<()> {
-    buffer.clear();
-    let framing = response.encode_head(buffer, context);
-    *until_close = framing == Framing::UntilClose;
-    let head_length = buffer.len();
-    match (framing, response.into_payload()) {
-        (Framing::None | Framing::Length(0), _) | (_, Payload::Empty) => write_all(stream, buffer),
-        (_, Payload::Bytes(body)) => {
-            let (mut head, mut rest) = (&buffer[..], &body[..]);
-            while !head.is_empty() || !rest.is_empty() {
-                let slice = rest.get(..BLOCK).unwrap_or(rest);
-                let count = written(stream.write_vectored(&[IoSlice::new(head), IoSlice::new(slice)]))?;
-                let of_head = count.min(head.len());
-                head = head.get(of_head..).unwrap_or_default();
-                rest = rest.get(count - of_head..).unwrap_or_default();
-                *sent += (count - of_head) as u64;
-            }
-            Ok(())
-        }
-        (_, Payload::Source { mut source, start, length }) => {
-            #[cfg(target_os = "linux")]
-            if let (true, Some(file), Some(socket)) = (length > SMALL, source.file(), stream.plain()) {
-                write_all(stream, buffer)?;
-                return send_file(socket, file, start, length, sent);
-            }
-            let (mut at, end) = (start, start.saturating_add(length));
-            // The head leaves together with the first block.
-            let mut filled = head_length;
-            buffer.resize(BLOCK.max(head_length + SMALL as usize), 0);
-            while at < end {
-                let room = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len() - filled);
-                let block = buffer.get_mut(filled..filled + room).unwrap_or_default();
-                let count = source.read_at(at, block)?;
-                if count == 0 {
-                    return Err(ErrorKind::UnexpectedEof.into());
-                }
-                at += count as u64;
-                write_all(stream, buffer.get(..filled + count).unwrap_or_default())?;
-                *sent += count as u64;
-                filled = 0;
-            }
-            Ok(())
-        }
-        (framing, Payload::Stream { mut reader, .. }) => {
-            write_all(stream, buffer)?;
-            let mut left = match framing {
-                Framing::Length(length) => Some(length),
-                _ => None,
-            };
-            buffer.resize(CHUNK_HEAD + BLOCK + 2, 0);
-            loop {
-                let room = left.map_or(BLOCK, |left| usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK));
-                if room == 0 {
-                    return Ok(());
-                }
-                let count = match reader.read(&mut buffer[CHUNK_HEAD..CHUNK_HEAD + room]) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                    read => read?,
-                };
-                match (framing, count) {
-                    (Framing::Chunked, 0) => return write_all(stream, b"0\r\n\r\n"),
-                    (Framing::Length(_), 0) => return Err(ErrorKind::UnexpectedEof.into()),
-                    (_, 0) => return Ok(()),
-                    (Framing::Chunked, _) => {
-                        let size = format!("{count:x}\r\n");
-                        let from = CHUNK_HEAD - size.len();
-                        buffer[from..CHUNK_HEAD].copy_from_slice(size.as_bytes());
-                        buffer[CHUNK_HEAD + count..CHUNK_HEAD + count + 2].copy_from_slice(b"\r\n");
-                        write_all(stream, &buffer[from..CHUNK_HEAD + count + 2])?;
-                    }
-                    _ => write_all(stream, &buffer[CHUNK_HEAD..CHUNK_HEAD + count])?,
-                }
-                *sent += count as u64;
-                left = left.map(|left| left - count as u64);
-            }
-        }
-    }
-}
-
-/// Lets the system send a part of a file.
 #[cfg(target_os = "linux")]
-fn send_file(
-    socket: &std::net::TcpStream,
-    file: &std::fs::File,
-    start: u64,
-    length: u64,
-    sent: &mut u64,
-) -> io::Result<()> {
-    let mut offset = start;
-    let end = start.saturating_add(length);
-    while offset < end {
-        let count = usize::try_from(end - offset).unwrap_or(usize::MAX).min(FILE_BLOCK);
-        match rustix::fs::sendfile(socket, file, Some(&mut offset), count) {
+fn can_send_file(stream: &Stream, source: &dyn Source) -> bool {
+    source.file().is_some() && stream.plain().is_some()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn can_send_file(_: &Stream, _: &dyn Source) -> bool {
+    false
+}
+
+/// Lets the system send a part of a file, from `at` up to `end`, as much as the socket takes at once.
+#[cfg(target_os = "linux")]
+fn send_file(socket: &std::net::TcpStream, file: &std::fs::File, at: &mut u64, end: u64) -> io::Result<u64> {
+    let room = usize::try_from(end - *at).unwrap_or(usize::MAX).min(FILE_BLOCK);
+    loop {
+        match rustix::fs::sendfile(socket, file, Some(at), room) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(count) => *sent += count as u64,
+            Ok(count) => return Ok(count as u64),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
 }
 
-fn write_all(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let block = bytes.get(..BLOCK).unwrap_or(bytes);
-        let count = written(stream.write(block))?;
-        bytes = bytes.get(count..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-fn written(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Ok(0) => Err(ErrorKind::WriteZero.into()),
-        result => result,
-    }
-}
-
-fn read_exact_at(source: &mut dyn Source, start: u64, mut room: &mut [u8]) -> io::Result<()> {
-    let mut at = start;
-    while !room.is_empty() {
-        match source.read_at(at, room) {
+/// At least one byte of a source; its end is an error, for more was promised.
+fn read_some(source: &mut dyn Source, at: u64, block: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match source.read_at(at, block) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(count) => {
-                at += count as u64;
-                room = room.get_mut(count..).unwrap_or_default();
-            }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            result => return result.map(|count| count.min(block.len())),
         }
     }
-    Ok(())
+}
+
+fn read_stream(reader: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(block) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result.map(|count| count.min(block.len())),
+        }
+    }
+}
+
+/// Puts the size line before `count` bytes that begin at [`CHUNK_HEAD`] and the line end behind them; no bytes are the
+/// end of the body. Answers where the chunk begins.
+fn frame_chunk(block: &mut Vec<u8>, count: usize) -> usize {
+    let line = format!("{count:x}\r\n");
+    let from = CHUNK_HEAD.saturating_sub(line.len());
+    if let Some(room) = block.get_mut(from..CHUNK_HEAD) {
+        room.copy_from_slice(line.as_bytes());
+    }
+    block.extend_from_slice(b"\r\n");
+    from
 }

@@ -103,7 +103,7 @@ fn declared_lengths() {
         let (read, rest) = run(b"helloNEXT", BodyLength::Sized(5), early);
         assert_eq!(read.unwrap(), b"hello");
         let Rest::Finished(rest) = rest else { panic!("{rest:?}") };
-        assert_eq!(rest, b"helloNEXT"[5.min(early).max(5)..early.max(5)].to_vec());
+        assert_eq!(rest, b"helloNEXT"[5..early.max(5)]);
     }
     let (read, rest) = run(b"hell", BodyLength::Sized(5), 1);
     assert_eq!(read.unwrap_err(), ErrorKind::UnexpectedEof);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::answer::{After, Exchange, Sending};
+use super::answer::{After, Exchange, Outgoing};
 use super::head::{BodyLength, Head};
 use super::lanes::Direction;
 use super::poller::Parked;
@@ -87,8 +87,8 @@ enum Phase<S: Service> {
     Body(Box<Collect<S>>),
     /// So many bytes of an unread body are to be thrown away before the next head.
     Drain(u64),
-    /// A quick answer that did not fit into the socket.
-    Sending(Box<Sending>),
+    /// An answer did not fit into the socket.
+    Sending(Box<Outgoing>),
     /// Everything is said; at most so many bytes are still read, so that the answer is not lost to a reset.
     Dying(u64),
 }
@@ -105,8 +105,8 @@ struct Collect<S: Service> {
 pub(super) enum Job<S: Service> {
     /// Run the handler. `Some`: the body is complete, `None`: it is on the socket.
     Run { connection: Box<Connection<S>>, head: Head, route: S::Route, body: Option<Vec<u8>>, since: Instant },
-    /// Send an answer that is large or made while it is sent.
-    Send { connection: Box<Connection<S>>, response: Response, exchange: Exchange, after: After },
+    /// Send an answer that is large or made while it is sent, from where it is.
+    Send { connection: Box<Connection<S>>, outgoing: Box<Outgoing> },
 }
 
 /// Whether the worker goes on with the connection.
@@ -146,7 +146,7 @@ impl<S: Service> Drop for Connection<S> {
 impl<S: Service> Connection<S> {
     /// A new connection, not yet parked.
     pub(super) fn new(watched: Watched<Arc<TcpStream>>, peer: SocketAddr, seat: Seat<S>) -> Box<Self> {
-        let stream = Stream::Plain(watched.socket().clone());
+        let stream = Stream::Plain(watched.get().clone());
         Box::new(Connection {
             watched,
             stream,
@@ -176,7 +176,7 @@ impl<S: Service> Connection<S> {
             Phase::Head(since) => self.on_head(since, scratch),
             Phase::Body(collect) => self.on_body(collect, scratch),
             Phase::Drain(left) => self.on_drain(left, scratch),
-            Phase::Sending(sending) => self.on_sending(sending, scratch),
+            Phase::Sending(outgoing) => self.on_room(outgoing, scratch),
             Phase::Dying(left) => self.on_dying(left, scratch),
         }
     }
@@ -188,7 +188,7 @@ impl<S: Service> Connection<S> {
             Phase::Head(None) | Phase::Drain(_) | Phase::Dying(_) => {}
             Phase::Head(Some(_)) => self.refuse(None, 408, SLOW),
             Phase::Body(collect) => self.refuse(Some(collect.head), 408, SLOW),
-            Phase::Sending(sending) => sending.break_off(&self),
+            Phase::Sending(outgoing) => self.break_off(&outgoing),
         }
     }
 
@@ -228,8 +228,12 @@ impl<S: Service> Connection<S> {
     }
 
     /// Waits for room to send the rest of an answer.
-    pub(super) fn await_room(mut self: Box<Self>, sending: Box<Sending>) {
-        self.phase = Phase::Sending(sending);
+    pub(super) fn await_room(mut self: Box<Self>, outgoing: Box<Outgoing>) {
+        if !self.may_hold(outgoing.held()) {
+            log::warn!("an answer is broken off: too many clients do not read theirs");
+            return self.break_off(&outgoing);
+        }
+        self.phase = Phase::Sending(outgoing);
         self.deadline = Instant::now() + self.engine().settings.write_timeout;
         self.park(Interest::Write);
     }
@@ -352,7 +356,7 @@ impl<S: Service> Connection<S> {
             // A client that wanted to go on may have sent more already.
             false => After::Close { linger: keep_alive || !rest.is_empty() },
         };
-        self.send_here(response, exchange, after, rest, output)
+        self.send(response, exchange, after, rest, output)
     }
 
     /// Gives a request to the transfer lane, or answers 503.
@@ -391,7 +395,7 @@ impl<S: Service> Connection<S> {
         let exchange = Exchange { head, note: String::new(), number, since: Instant::now() };
         // The connection may come from a thread that blocks on it.
         if self.stream.set_nonblocking(true).is_ok() {
-            self.send_here(response, exchange, After::Close { linger: true }, &[], &mut Vec::new());
+            self.send(response, exchange, After::Close { linger: true }, &[], &mut Vec::new());
         }
     }
 
@@ -447,12 +451,16 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    fn on_sending(self: Box<Self>, sending: Box<Sending>, scratch: &mut Scratch) {
-        if let Turn::Next(connection) = self.go_on_sending(sending) {
-            if connection.buffer.is_empty() {
-                return connection.await_head();
+    fn on_room(mut self: Box<Self>, outgoing: Box<Outgoing>, scratch: &mut Scratch) {
+        self.hold(0);
+        if outgoing.is_large() {
+            let engine = self.shared_engine();
+            let job = Job::Send { connection: self, outgoing };
+            if let Err(job) = engine.transfers.push_again(Direction::Down, job, Job::run) {
+                job.refuse();
             }
-            connection.on_head(None, scratch);
+        } else if let Turn::Next(connection) = self.go_on(*outgoing, &[], &mut scratch.output) {
+            connection.await_head();
         }
     }
 
@@ -470,9 +478,9 @@ impl<S: Service> Connection<S> {
 
     /// Counts `bytes` held for this connection; false when all connections together hold too many.
     fn may_hold(&mut self, bytes: usize) -> bool {
-        let grown = bytes > self.counted;
+        let grown = bytes.saturating_sub(FREE_BYTES) > self.counted;
         let total = self.hold(bytes.saturating_sub(FREE_BYTES));
-        !(grown && bytes > FREE_BYTES && total > MAX_BUFFERED)
+        !(grown && total > MAX_BUFFERED && total > self.counted)
     }
 
     fn hold(&mut self, counted: usize) -> usize {

@@ -62,11 +62,30 @@ impl<J: Send + 'static> Lane<J> {
         job: J,
         run: impl Fn(J) + Send + Sync + Clone + 'static,
     ) -> Result<(), J> {
+        self.push_within(self.bounds.queue, direction, job, run)
+    }
+
+    /// The same for the rest of a job that was begun: a full queue is no reason to give it up.
+    pub(super) fn push_again(
+        self: &Arc<Self>,
+        direction: Direction,
+        job: J,
+        run: impl Fn(J) + Send + Sync + Clone + 'static,
+    ) -> Result<(), J> {
+        self.push_within(usize::MAX, direction, job, run)
+    }
+
+    fn push_within(
+        self: &Arc<Self>,
+        bound: usize,
+        direction: Direction,
+        job: J,
+        run: impl Fn(J) + Send + Sync + Clone + 'static,
+    ) -> Result<(), J> {
         let mut state = self.lock();
         if state.closed {
             return Err(job);
         }
-        let bound = self.bounds.queue;
         let queue = if direction == Direction::Down { &mut state.down } else { &mut state.up };
         if queue.len() >= bound {
             return Err(job);

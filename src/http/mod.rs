@@ -96,3 +96,6 @@ pub struct Access<'a> {
     /// The answer could not be sent to its end.
     pub broken: bool,
 }
+
+#[cfg(test)]
+mod engine_tests;

@@ -63,8 +63,6 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// How long a connection is read on after its last answer.
     pub linger: Duration,
-    /// Use the form of readiness that runs on every system, even where there is a quicker one.
-    pub portable_readiness: bool,
 }
 
 impl Default for Settings {
@@ -83,7 +81,6 @@ impl Default for Settings {
             body_rate: 1024,
             write_timeout: Duration::from_secs(30),
             linger: Duration::from_secs(2),
-            portable_readiness: false,
         }
     }
 }
@@ -118,6 +115,18 @@ impl<S: Service> Engine<S> {
     pub(super) fn refusal(&self, head: Option<&Head>, status: u16, message: &str) -> Response {
         guarded(|| self.service.refusal(head, status, message))
             .unwrap_or_else(|| Response::text(status, message.to_owned()))
+    }
+
+    /// Ends what is overdue.
+    fn sweep(&self, now: Instant) {
+        for connection in self.table.overdue(now) {
+            if guarded(|| connection.expire()).is_none() {
+                log::error!("a connection was dropped by a panic in the engine");
+            }
+        }
+        if let Some(limit) = now.checked_sub(MAX_QUEUED) {
+            self.transfers.overdue(limit).into_iter().for_each(Job::refuse);
+        }
     }
 }
 
@@ -154,12 +163,12 @@ impl Server {
             table: Table::new(settings.max_connections),
             transfers: Arc::new(Lane::new(bounds)),
             buffered: AtomicUsize::new(0),
-            readiness: Readiness::new(settings.portable_readiness)?,
+            readiness: Readiness::new()?,
             numbers: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             settings,
         });
-        let doors = Readiness::new(engine.settings.portable_readiness)?;
+        let doors = Readiness::new()?;
         let watch = |(key, listener)| Watched::new(&doors, listener, key);
         let listeners = listeners.into_iter().enumerate().map(watch).collect::<io::Result<Vec<_>>>()?;
         let mut running = Running { engine: engine.clone(), doors: doors.clone(), keeper: None, workers: Vec::new() };
@@ -238,6 +247,7 @@ impl<S: Service> Stop for Running<S> {
         // Late ones, accepted or parked while we were coming: the keeper is gone.
         while engine.table.live() > 0 && Instant::now() < deadline {
             engine.table.all_quiet().for_each(drop);
+            engine.sweep(Instant::now());
             thread::sleep(STOP_TICK);
         }
         engine.transfers.close().into_iter().for_each(drop);
@@ -313,7 +323,7 @@ impl<S: Service> Keeper<S> {
             }
             if swept.elapsed() >= TICK {
                 swept = Instant::now();
-                self.sweep(swept);
+                self.engine.sweep(swept);
             }
         }
     }
@@ -330,7 +340,7 @@ impl<S: Service> Keeper<S> {
     fn accept(&mut self, key: usize) {
         for _ in 0..ACCEPTS_IN_A_ROW {
             let Some(listener) = self.listeners.get(key) else { return };
-            match listener.socket().accept() {
+            match listener.get().accept() {
                 Ok((socket, peer)) => {
                     if let Err(error) = self.admit(socket, peer) {
                         self.failed(&error);
@@ -413,17 +423,6 @@ impl<S: Service> Keeper<S> {
             broken: sent.is_err(),
         };
         guarded(|| self.engine.service.log(&access));
-    }
-
-    fn sweep(&self, now: Instant) {
-        for connection in self.engine.table.overdue(now) {
-            if guarded(|| connection.expire()).is_none() {
-                log::error!("a connection was dropped by a panic in the engine");
-            }
-        }
-        if let Some(limit) = now.checked_sub(MAX_QUEUED) {
-            self.engine.transfers.overdue(limit).into_iter().for_each(Job::refuse);
-        }
     }
 }
 

@@ -13,10 +13,16 @@ use crate::store::Store;
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Renewals that the database does not know yet. There is one a living login at most, so their number is bounded.
-#[derive(Default)]
 pub(super) struct Renewals {
+    period: Duration,
     state: Mutex<State>,
     stop: Condvar,
+}
+
+impl Default for Renewals {
+    fn default() -> Self {
+        Renewals::every(PERIOD)
+    }
 }
 
 #[derive(Default)]
@@ -28,6 +34,10 @@ struct State {
 }
 
 impl Renewals {
+    fn every(period: Duration) -> Self {
+        Renewals { period, state: Mutex::default(), stop: Condvar::new() }
+    }
+
     /// What memory knows of a login.
     pub(super) fn get(&self, key: TokenKey) -> Option<Renewal> {
         self.state().pending.get(&key).copied()
@@ -42,7 +52,7 @@ impl Renewals {
         }
         let (renewals, store) = (Arc::clone(self), Arc::clone(store));
         let write = move || renewals.write_until_quiet(&store);
-        state.writer = thread::Builder::new().name("logins".into()).stack_size(128 << 10).spawn(write).is_ok();
+        state.writer = thread::Builder::new().name("logins".into()).stack_size(256 << 10).spawn(write).is_ok();
     }
 
     /// Forgets a login that ended.
@@ -76,7 +86,7 @@ impl Renewals {
 
     fn write_until_quiet(&self, store: &Store) {
         loop {
-            let end = Instant::now() + PERIOD;
+            let end = Instant::now() + self.period;
             let mut state = self.state();
             while !state.stopped {
                 let left = end.saturating_duration_since(Instant::now());
@@ -98,5 +108,46 @@ impl Renewals {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+    use crate::identity::accounts::{self, NewAccount};
+    use crate::ids::ObjectId;
+    use crate::store::Options;
+
+    #[test]
+    fn a_thread_writes_after_the_period_and_goes_when_all_is_quiet() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), Options::default()).unwrap();
+        let key = TokenKey::of("x");
+        store
+            .commit(move |tx| {
+                let new = NewAccount { id: ObjectId([1; 12]), username: "ann".into(), password: String::new() };
+                let account = accounts::create_owner(tx, &new, uuid::Uuid::nil(), Time(0))?;
+                let (_, login) = logins::begin(&[0; 32], &account, logins::Style::Opaque, Time(0))?;
+                logins::insert(tx, key, &login, Time(0))
+            })
+            .unwrap();
+        let row = || store.read(|tx| logins::get(tx, key)).unwrap().unwrap();
+        let renewals = Arc::new(Renewals::every(Duration::from_millis(5)));
+        let end = Instant::now() + Duration::from_secs(30);
+        for second in 1..4 {
+            let now = Time(0).plus_seconds(second);
+            let renewal = logins::judge(&row(), None, now).unwrap().unwrap();
+            renewals.put(&store, key, renewal);
+            while row().used != now || renewals.state().writer {
+                assert!(Instant::now() < end, "it never came");
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(renewals.get(key), None);
+        }
+        renewals.stop();
+        let renewal = logins::judge(&row(), None, Time(0)).unwrap().unwrap();
+        renewals.put(&store, key, renewal);
+        assert!(!renewals.state().writer, "no thread begins after the stop");
     }
 }

@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_names_in_stored_objects() {
+        let object = std::collections::BTreeMap::from([(TokenKey::of("abc"), 1)]);
+        let json = serde_json::to_string(&object).unwrap();
+        assert!(json.starts_with("{\"ba7816bf8f01cfea"), "{json}");
+        assert_eq!(serde_json::from_str::<std::collections::BTreeMap<TokenKey, i32>>(&json).unwrap(), object);
+    }
+
+    #[test]
     fn password_lengths() {
         for (length, good) in [(0, false), (1, true), (1024, true), (1025, false)] {
             assert_eq!(Password::new("x".repeat(length)).check().is_ok(), good, "{length}");

@@ -8,7 +8,7 @@ use crate::audit;
 use crate::error::{Error, Result};
 use crate::http::{Request, Response};
 use crate::identity::{Principal, TokenRef, tokens};
-use crate::products::keys::{caller, object, token_not_found};
+use crate::products::keys::{caller, object, still_valid, token_not_found};
 use crate::products::model::{self, Product};
 use crate::products::rules::{self, Action, Permissions};
 
@@ -34,7 +34,7 @@ pub fn access(app: &App, who: &Principal, _request: &mut Request) -> Result<Resp
 
 /// `PUT /product/create`: the caller becomes the only member.
 pub fn create(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
-    let me = caller(who)?.key;
+    let me = caller(who)?.clone();
     let name = match object(request)?.remove("name") {
         Some(Value::String(name)) if !name.is_empty() => name,
         _ => return Err(Error::invalid("name is required")),
@@ -42,7 +42,8 @@ pub fn create(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     rules::check_name(&name)?;
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
     app.store.commit(move |tx| {
-        model::create(tx, &name, me, now)?;
+        still_valid(tx, &me)?;
+        model::create(tx, &name, me.key, now)?;
         audit::note(tx, now, &label, "product.create", &name, Some(address))
     })?;
     Ok(Response::empty(201))
@@ -51,7 +52,7 @@ pub fn create(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
 /// `GET /product/fetch/{product}`: members and versions.
 pub fn fetch(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
     let me = caller(who)?;
-    let name = request.params.get("product")?;
+    let name = name_in_path(request, "product")?;
     let (product, versions) = app.store.read(|tx| {
         let product = model::product(tx, &name)?;
         judge(Action::Read, &product, me)?;
@@ -98,7 +99,7 @@ struct ShownVersion {
 
 /// `DELETE /product/delete/{product}`: the product with all its versions.
 pub fn delete(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
-    let name = request.params.get("product")?;
+    let name = name_in_path(request, "product")?;
     change(app, who, request, name, "product.delete", |change| {
         judge(Action::Maintain, &change.product, &change.me)?;
         model::remove_product(&change.app.store, change.tx, &change.product)
@@ -109,7 +110,7 @@ pub fn delete(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
 /// `PUT /product/modify/addToken`: lets a token in, or replaces its permissions.
 pub fn add_token(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
     let body = object(request)?;
-    let name = text(&body, "product")?;
+    let name = name_in_body(&body, "product")?;
     let token = text(&body, "token")?;
     let permissions = match body.get("permissions") {
         Some(Value::Object(given)) => permissions(given)?,
@@ -126,7 +127,7 @@ pub fn add_token(app: &App, who: &Principal, request: &mut Request) -> Result<Re
 /// `DELETE /product/modify/deleteToken`: takes a member out.
 pub fn delete_token(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
     let body = object(request)?;
-    let name = text(&body, "product")?;
+    let name = name_in_body(&body, "product")?;
     let token = text(&body, "token")?;
     change(app, who, request, name, "product.deleteToken", move |change| {
         judge(Action::Maintain, &change.product, &change.me)?;
@@ -142,8 +143,8 @@ pub fn delete_token(app: &App, who: &Principal, request: &mut Request) -> Result
 /// `DELETE /product/modify/deleteVersion`: a version named in the body.
 pub fn delete_version(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
     let body = object(request)?;
-    let name = text(&body, "product")?;
-    let version = text(&body, "version")?;
+    let name = name_in_body(&body, "product")?;
+    let version = name_in_body(&body, "version")?;
     change(app, who, request, name, "product.deleteVersion", move |change| {
         judge(Action::Prune, &change.product, &change.me)?;
         model::remove_version(&change.app.store, change.tx, &change.product.name, &version)
@@ -177,6 +178,7 @@ pub(super) fn change(
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
     let owned = app.clone();
     app.store.commit(move |tx| {
+        still_valid(tx, &me)?;
         let product = model::product(tx, &name)?;
         apply(&mut Change { app: &owned, tx, me: me.clone(), product })?;
         audit::note(tx, now, &label, what, &name, Some(address))
@@ -186,6 +188,19 @@ pub(super) fn change(
 /// Whether `me` may do `action` with `product`.
 pub(super) fn judge(action: Action, product: &Product, me: &TokenRef) -> Result<()> {
     rules::may(action, product.members.get(&me.key).copied(), me.admin)
+}
+
+/// A product or version name in the path.
+pub(super) fn name_in_path(request: &Request, key: &str) -> Result<String> {
+    let name = request.params.get(key)?;
+    rules::check_name(&name)?;
+    Ok(name)
+}
+
+fn name_in_body(body: &Map<String, Value>, key: &str) -> Result<String> {
+    let name = text(body, key)?;
+    rules::check_name(&name)?;
+    Ok(name)
 }
 
 fn text(body: &Map<String, Value>, key: &str) -> Result<String> {

@@ -8,8 +8,8 @@ use crate::formats::{self, Facts};
 use crate::http::{FileAnswer, Part, Request, Response, serve_file};
 use crate::identity::{Principal, TokenRef};
 use crate::ids::Digest;
-use crate::products::api::{change, judge};
-use crate::products::keys::caller;
+use crate::products::api::{change, judge, name_in_path};
+use crate::products::keys::{caller, still_valid};
 use crate::products::model::{self, Version};
 use crate::products::rules::{self, Action};
 use crate::store::Staged;
@@ -162,6 +162,7 @@ fn may_read(tx: &impl Read, me: &TokenRef, digest: &Digest) -> Result<bool> {
 }
 
 fn judge_upload(tx: &impl Read, me: &TokenRef, product: &str, version: &str) -> Result<()> {
+    still_valid(tx, me)?;
     judge(Action::Upload, &model::product(tx, product)?, me)?;
     match model::has_version(tx, product, version)? {
         true => Err(Error::conflict("this version is already uploaded")),
@@ -193,8 +194,8 @@ fn twice(part: &str) -> Error {
 /// `GET`, `HEAD /product/download/{product}/{version}`: the exact bytes uploaded.
 pub fn download(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
     let me = caller(who)?;
-    let product = request.params.get("product")?;
-    let version = request.params.get("version")?;
+    let product = name_in_path(request, "product")?;
+    let version = name_in_path(request, "version")?;
     let record = app.store.read(|tx| {
         judge(Action::Download, &model::product(tx, &product)?, me)?;
         model::version(tx, &product, &version)
@@ -223,8 +224,8 @@ pub fn download(app: &App, who: &Principal, request: &mut Request) -> Result<Res
 
 /// `DELETE /product/delete/{product}/{version}`: the version name may be used again afterwards.
 pub fn delete(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
-    let name = request.params.get("product")?;
-    let version = request.params.get("version")?;
+    let name = name_in_path(request, "product")?;
+    let version = name_in_path(request, "version")?;
     change(app, who, request, name, "product.deleteVersion", move |change| {
         judge(Action::Delete, &change.product, &change.me)?;
         model::remove_version(&change.app.store, change.tx, &change.product.name, &version)

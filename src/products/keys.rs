@@ -4,11 +4,12 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::audit;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response};
 use crate::identity::tokens::{self, ApiToken};
 use crate::identity::{Principal, RawToken, TokenKey, TokenRef};
 use crate::products::model;
+use crate::store::table::Read;
 
 /// The largest JSON body this dialect reads, in bytes.
 pub const JSON_LIMIT: u64 = 1 << 20;
@@ -17,7 +18,15 @@ pub const JSON_LIMIT: u64 = 1 << 20;
 pub fn caller(who: &Principal) -> Result<&TokenRef> {
     match who {
         Principal::Token(token) => Ok(token),
-        _ => Err(Error::new(crate::error::Kind::Unauthenticated, "Invalid api token")),
+        _ => Err(Error::new(Kind::Unauthenticated, "Invalid api token")),
+    }
+}
+
+/// A token pruned since the gate, perhaps during a long upload, changes nothing any more.
+pub fn still_valid(tx: &impl Read, me: &TokenRef) -> Result<()> {
+    match tokens::get(tx, me.key)? {
+        Some(_) => Ok(()),
+        None => Err(Error::new(Kind::Unauthenticated, "Invalid api token")),
     }
 }
 
@@ -45,7 +54,9 @@ pub fn register(app: &App, who: &Principal, request: &mut Request) -> Result<Res
     let raw = RawToken::random()?;
     let key = raw.key();
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
+    let me = caller(who)?.clone();
     app.store.commit(move |tx| {
+        still_valid(tx, &me)?;
         tokens::insert(tx, key, &ApiToken::new(admin, now))?;
         audit::note(tx, now, &label, "token.register", &key.fingerprint(), Some(address))
     })?;
@@ -83,7 +94,9 @@ pub fn prune(app: &App, who: &Principal, request: &mut Request) -> Result<Respon
     }
     let given = request.params.get("token")?;
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
+    let me = caller(who)?.clone();
     app.store.commit(move |tx| {
+        still_valid(tx, &me)?;
         let (key, _) = tokens::find(tx, &given)?.ok_or_else(token_not_found)?;
         tokens::remove(tx, key)?;
         model::forget_token(tx, key)?;

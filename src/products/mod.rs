@@ -27,8 +27,8 @@ pub fn error_response(error: &Error) -> Response {
     }
 }
 
-/// As [`error_response`], for the routes that name a version in the path: there an unknown product is 400 too
-/// (`products.md` §5).
+/// As [`error_response`], for uploads and for the routes that name a version in the path: there an unknown product is
+/// 400 too (`products.md` §5).
 pub fn version_error_response(error: &Error) -> Response {
     match error.kind {
         Kind::NotFound => Response::text(400, error.message.clone()),

@@ -1,20 +1,28 @@
-//! The database's file as redb sees it: the plain file, with a crash point between the two flushes of a commit.
+//! The database's file as redb sees it: the plain file, and what must be on disk before a commit's second flush.
+//!
+//! A commit flushes twice: first the new pages and the slot that will name them, then the switch to that slot. The
+//! directories of new blobs are flushed beside the first and waited for before the switch is written, so that no row
+//! ever gets to the disk before the name of its blob.
 
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
+use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend};
+
+use super::barrier::Barrier;
+use super::crash;
+use super::disk::lock;
 
 /// The file, and in tests a switch that makes its operations fail.
 #[derive(Debug)]
 pub(super) struct DataFile {
     file: FileBackend,
-    #[cfg(feature = "crash-points")]
-    commit: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    commit: Arc<Mutex<Option<Vec<Barrier>>>>,
     #[cfg(test)]
-    pub(super) trouble: std::sync::Arc<Trouble>,
+    pub(super) trouble: Arc<Trouble>,
 }
 
 /// Makes the file fail on request.
@@ -22,17 +30,15 @@ pub(super) struct DataFile {
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     /// Error numbers of the system for the next writes and flushes; 0 is a success.
-    pub(super) next: std::sync::Mutex<std::collections::VecDeque<i32>>,
+    pub(super) next: Mutex<std::collections::VecDeque<i32>>,
     /// This error number for everything, while not 0.
     pub(super) always: std::sync::atomic::AtomicI32,
 }
 
 impl DataFile {
     pub(super) fn new(file: File, shared: &Shared) -> Result<DataFile, DatabaseError> {
-        let _ = shared;
         Ok(DataFile {
             file: FileBackend::new(file)?,
-            #[cfg(feature = "crash-points")]
             commit: shared.commit.clone(),
             #[cfg(test)]
             trouble: shared.trouble.clone(),
@@ -43,7 +49,7 @@ impl DataFile {
         #[cfg(test)]
         {
             let always = self.trouble.always.load(std::sync::atomic::Ordering::SeqCst);
-            let next = super::disk::lock(&self.trouble.next).pop_front().unwrap_or(0);
+            let next = lock(&self.trouble.next).pop_front().unwrap_or(0);
             if always != 0 || next != 0 {
                 return Err(io::Error::from_raw_os_error(if always != 0 { always } else { next }));
             }
@@ -55,18 +61,21 @@ impl DataFile {
 /// What outlives one opening of the file.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// Set when a commit begins, cleared by its first flush.
-    #[cfg(feature = "crash-points")]
-    commit: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    /// Set when a commit begins, taken by its first flush.
+    commit: Arc<Mutex<Option<Vec<Barrier>>>>,
     #[cfg(test)]
-    pub(super) trouble: std::sync::Arc<Trouble>,
+    pub(super) trouble: Arc<Trouble>,
 }
 
 impl Shared {
-    /// The next flush is the first of a commit.
-    pub(super) fn commit_begins(&self) {
-        #[cfg(feature = "crash-points")]
-        self.commit.store(true, std::sync::atomic::Ordering::SeqCst);
+    /// The next flush is the first of a commit, and ends only when these have been lifted.
+    pub(super) fn commit_begins(&self, barriers: Vec<Barrier>) {
+        *lock(&self.commit) = Some(barriers);
+    }
+
+    /// The commit has ended. Answers whether it went without the flush that waits: then nothing was waited for.
+    pub(super) fn commit_ended(&self) -> bool {
+        lock(&self.commit).take().is_some()
     }
 }
 
@@ -91,10 +100,13 @@ impl StorageBackend for DataFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.may()?;
+        let barriers = lock(&self.commit).take();
         self.file.sync_data()?;
-        #[cfg(feature = "crash-points")]
-        if self.commit.swap(false, std::sync::atomic::Ordering::SeqCst) {
-            super::crash::point("commit-half");
+        if let Some(barriers) = barriers {
+            for barrier in barriers {
+                barrier.wait()?;
+            }
+            crash::point("commit-half");
         }
         Ok(())
     }

@@ -47,6 +47,13 @@ impl Collector {
         self.changed.notify_all();
     }
 
+    /// Has the thread look whether the ballast is there.
+    pub(super) fn wake(&self) {
+        // Under the lock, so that the thread is either waiting or has yet to look.
+        let _work = lock(&self.work);
+        self.changed.notify_all();
+    }
+
     /// Waits until nothing is left to look at, at most `limit`; answers whether that is so.
     pub(super) fn wait(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
@@ -67,6 +74,11 @@ impl Collector {
         self.changed.notify_all();
     }
 
+    /// Whether the store is being closed.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.work).stopping
+    }
+
     /// Sleeps for `time` (the sweep's second look); answers false when the store is stopping.
     pub(super) fn sleep(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
@@ -80,7 +92,7 @@ impl Collector {
         }
     }
 
-    fn next(&self, wants_ballast: bool, last_try: Option<Instant>) -> Next {
+    fn next(&self, wants_ballast: impl Fn() -> bool, last_try: Option<Instant>) -> Next {
         let mut work = lock(&self.work);
         loop {
             if work.stopping {
@@ -94,7 +106,7 @@ impl Collector {
                 work.not_before = None;
                 return Next::Collect(work.digests.drain(..count).collect());
             }
-            let due = wants_ballast.then(|| last_try.map_or(now, |at| at + BALLAST_EVERY));
+            let due = wants_ballast().then(|| last_try.map_or(now, |at| at + BALLAST_EVERY));
             if due.is_some_and(|due| due <= now) {
                 return Next::Ballast;
             }
@@ -127,7 +139,7 @@ impl Inner {
         let mut pause = SHORTEST_PAUSE;
         let mut last_try = None;
         loop {
-            match self.collector.next(self.shelf.disk.wants_ballast(), last_try) {
+            match self.collector.next(|| self.shelf.disk.wants_ballast(), last_try) {
                 Next::Stop => return,
                 Next::Ballast => {
                     if let Err(e) = self.shelf.disk.take_ballast() {

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use super::barrier::Barrier;
 use super::database::{Database, caught, words};
 use super::disk::lock;
 use super::table::{AfterCommit, WriteTx};
@@ -41,6 +42,30 @@ impl Committer {
         &self,
         work: impl FnMut(&WriteTx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        wait(&self.submit(work, None)?)
+    }
+
+    /// Has `work` run in the next transaction while `flush` runs here; that transaction becomes durable only when
+    /// `flush` has succeeded.
+    pub(super) fn commit_beside<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&WriteTx<'_>) -> Result<T> + Send + 'static,
+        flush: impl FnOnce() -> std::io::Result<()>,
+    ) -> Result<T> {
+        let (barrier, lift) = Barrier::new();
+        let answer = self.submit(work, Some(barrier))?;
+        let flushed = flush();
+        lift.lift(&flushed);
+        let result = wait(&answer);
+        flushed.map_err(fault::disk)?;
+        result
+    }
+
+    fn submit<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&WriteTx<'_>) -> Result<T> + Send + 'static,
+        barrier: Option<Barrier>,
+    ) -> Result<Receiver<Result<T>>> {
         let (reply, answer) = sync_channel(1);
         {
             let mut queue = lock(&self.queue);
@@ -50,11 +75,10 @@ impl Committer {
             if queue.jobs.len() >= WAITING {
                 return Err(Error::busy("too many changes are waiting", 1));
             }
-            queue.jobs.push_back(Box::new(Task { work, outcome: None, reply }));
+            queue.jobs.push_back(Box::new(Task { work, outcome: None, barrier, reply }));
         }
         self.ready.notify_one();
-        // A reply that is dropped unsent means that the batch went down with the thread's work on it.
-        answer.recv().unwrap_or_else(|_| Err(Error::internal("the change was dropped without an answer")))
+        Ok(answer)
     }
 
     /// The committer thread: runs until [`Committer::stop`] and until nothing waits any more.
@@ -157,9 +181,17 @@ impl Committer {
             return Ok(after);
         }
         crash::point("commit-begun");
-        self.database.shared.commit_begins();
+        let barriers = batch.iter().filter_map(|job| job.barrier()).collect();
+        self.database.shared.commit_begins(barriers);
         let generation = writing.generation;
-        if let Err(error) = caught(|| writing.tx.commit().map_err(fault::database)) {
+        let committed = caught(|| writing.tx.commit().map_err(fault::database));
+        let unguarded = self.database.shared.commit_ended();
+        let committed = committed.and_then(|()| match unguarded {
+            false => Ok(()),
+            // Never seen: a commit without any flush. It must not be believed.
+            true => Err(Error::internal("a commit went by without a flush")),
+        });
+        if let Err(error) = committed {
             // Whether it reached the disk is unknown until the file is opened again; nobody is told it did.
             self.database.close_broken(generation, &error);
             return Err(Failure::Fault(error));
@@ -174,6 +206,11 @@ impl Committer {
             Failure::Fault(error)
         })
     }
+}
+
+fn wait<T>(answer: &Receiver<Result<T>>) -> Result<T> {
+    // A reply that is dropped unsent means that the batch went down with the thread's work on it.
+    answer.recv().unwrap_or_else(|_| Err(Error::internal("the change was dropped without an answer")))
 }
 
 enum Failure {
@@ -204,6 +241,8 @@ fn answer(batch: Vec<Box<dyn Job>>, fault: Option<Error>) {
 trait Job: Send {
     /// Runs the closure and keeps what it answered.
     fn run(&mut self, tx: &WriteTx<'_>) -> Outcome;
+    /// What must be on the disk before the commit is.
+    fn barrier(&self) -> Option<Barrier>;
     /// Tells the caller: what the closure answered, or that the transaction failed.
     fn answer(self: Box<Self>, fault: Option<&Error>);
 }
@@ -218,6 +257,7 @@ enum Outcome {
 struct Task<T, F> {
     work: F,
     outcome: Option<Result<T>>,
+    barrier: Option<Barrier>,
     reply: SyncSender<Result<T>>,
 }
 
@@ -239,8 +279,12 @@ impl<T: Send, F: FnMut(&WriteTx<'_>) -> Result<T> + Send> Job for Task<T, F> {
         outcome
     }
 
+    fn barrier(&self) -> Option<Barrier> {
+        self.barrier.clone()
+    }
+
     fn answer(self: Box<Self>, fault: Option<&Error>) {
-        let Task { work, outcome, reply } = *self;
+        let Task { work, outcome, reply, .. } = *self;
         // What the closure captured goes before the caller goes on: it may count on that.
         drop(work);
         let result = match (fault, outcome) {

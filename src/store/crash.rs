@@ -10,9 +10,9 @@
 //! | `body-complete` | 3 | the last byte is written, nothing is flushed |
 //! | `stage-flushed` | 4 | the stage file is flushed and closed |
 //! | `renamed` | 5 | the blob has its name, its directory is not flushed |
-//! | `directory-flushed` | 6 | the directory is flushed, no transaction has begun |
+//! | `directory-flushed` | 6 | the directory is flushed, the transaction is not durable |
 //! | `commit-begun` | 7 | the transaction's closures have run, the commit starts |
-//! | `commit-half` | 7 | between the two flushes of the commit |
+//! | `commit-half` | 7 | between the two flushes of the commit, all directories flushed |
 //! | `committed` | 8 | the commit is durable, nobody is answered |
 //! | `row-deleted` | 10 | the row of an unheld blob is gone, the blob is not |
 //! | `sweep` | 12 | in the middle of the start-up sweep |

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use super::{fault, sys};
 use crate::error::{Error, Kind, Result};
@@ -15,13 +15,21 @@ pub(super) struct Disk {
     ballast: PathBuf,
     /// Whether the ballast is on the disk; the lock keeps making and giving up apart.
     present: Mutex<bool>,
+    /// Told when the ballast is given up, so that somebody makes it again.
+    thrown: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Disk {
     pub(super) fn new(directory: &Path, reserve: u64) -> Disk {
         let ballast = directory.join("reserve");
         let present = ballast.metadata().is_ok_and(|found| found.len() > 0);
-        Disk { directory: directory.to_owned(), reserve, ballast, present: Mutex::new(present) }
+        Disk {
+            directory: directory.to_owned(),
+            reserve,
+            ballast,
+            present: Mutex::new(present),
+            thrown: OnceLock::new(),
+        }
     }
 
     /// The data directory.
@@ -66,13 +74,24 @@ impl Disk {
         }
         log::warn!("the disk is full: giving up the reserve so that deletions go on working");
         *present = false;
-        match sys::remove(&self.ballast) {
+        let removed = sys::remove(&self.ballast);
+        drop(present);
+        if let Some(thrown) = self.thrown.get() {
+            thrown();
+        }
+        match removed {
             Ok(()) => true,
             Err(e) => {
                 log::error!("the reserve cannot be removed: {e}");
                 false
             }
         }
+    }
+
+    /// Registers who is told when the ballast was given up.
+    pub(super) fn on_throw(&self, hook: impl Fn() + Send + Sync + 'static) {
+        // Set once, by the opening.
+        let _ = self.thrown.set(Box::new(hook));
     }
 
     /// Whether the ballast has to be made (again).

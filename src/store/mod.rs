@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ use crate::ids::Digest;
 use table::{ReadTx, WriteTx};
 
 mod backend;
+mod barrier;
 mod blob;
 mod check;
 mod collect;
@@ -26,17 +27,21 @@ mod database;
 mod disk;
 mod fault;
 mod open;
+mod overlay;
 mod schema;
 mod shelf;
 mod stage;
+mod sweep;
 mod sys;
 pub mod table;
+mod verify;
 
 pub use blob::Blob;
 pub use disk::human;
 pub use open::{OpenError, Options};
 pub use schema::INFO;
 pub use stage::{Stage, Staged};
+pub use verify::{Catalog, Verdict, VerifyOptions, verify};
 
 /// How long an upload waits for deleted blobs to go before it is told that there is no room.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(2);
@@ -63,6 +68,9 @@ struct Inner {
     unheld: OnceLock<UnheldRule>,
     known: OnceLock<KnownRule>,
     keep: OnceLock<KeepRule>,
+    /// When the store was opened, and whether the clock could be believed about ages then.
+    started: SystemTime,
+    steady: bool,
     /// Keeps other processes out for as long as it is open.
     _lock: std::fs::File,
 }
@@ -163,6 +171,17 @@ impl Store {
         self.inner.checker.on_damage(Box::new(hook));
     }
 
+    /// Starts the sweep of what an earlier run left behind, once all rules are registered; it runs in the background,
+    /// in small slices, and removes nothing that a rule or a row still wants.
+    pub fn begin_sweep(&self) {
+        let inner = self.inner.clone();
+        let thread = std::thread::Builder::new().name("sweep".into()).stack_size(open::STACK);
+        match thread.spawn(move || guarded("sweep", || inner.run_sweep(inner.steady))) {
+            Ok(handle) => disk::lock(&self.threads).push(handle),
+            Err(e) => log::error!("the sweep is left to the next start: {e}"),
+        }
+    }
+
     /// Waits until everything released so far has been collected, at most `limit`; answers whether it has.
     pub fn wait_for_collection(&self, limit: Duration) -> bool {
         self.inner.collector.wait(limit)
@@ -243,7 +262,8 @@ impl Inner {
         let mut placed = Vec::new();
         let result = {
             let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-            self.shelf.place(&mut staged, &mut placed).and_then(|()| self.committer.commit(f))
+            let there = self.shelf.place(&mut staged, &mut placed);
+            there.and_then(|()| self.committer.commit_beside(f, || self.shelf.flush(&placed)))
         };
         for digest in &placed {
             self.checker.healed(digest);

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::thread;
+use std::time::SystemTime;
 
 use super::backend::Shared;
 use super::check::Checker;
@@ -14,7 +15,7 @@ use super::commit::Committer;
 use super::database::{self, Database, Opened};
 use super::disk::Disk;
 use super::shelf::Shelf;
-use super::{Inner, Store, fault, guarded, schema, sys};
+use super::{Inner, Store, fault, guarded, schema, sweep, sys};
 use crate::error::Error;
 
 /// Settings of the store.
@@ -73,7 +74,7 @@ impl std::error::Error for OpenError {}
 /// Stack of the committer: it runs the rooms' closures.
 const COMMITTER_STACK: usize = 2 << 20;
 /// Stack of the other threads.
-const STACK: usize = 256 << 10;
+pub(super) const STACK: usize = 256 << 10;
 
 pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, OpenError> {
     let lock = lock_directory(directory)?;
@@ -88,6 +89,8 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, Ope
         owner_only(directory).map_err(|e| OpenError::io("protect", directory, &e))?;
         schema::create(directory).map_err(|e| OpenError::database(directory, &e))?;
     }
+    // Before the opening writes to it.
+    let steady = !fresh && sweep::clock_is_steady(&path);
     let shared = Shared::default();
     let (database, identity, installation) =
         database::open(&path, options.cache_bytes, &disk, &shared).map_err(|e| OpenError::database(directory, &e))?;
@@ -114,6 +117,8 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, Ope
         unheld: OnceLock::new(),
         known: OnceLock::new(),
         keep: OnceLock::new(),
+        started: SystemTime::now(),
+        steady,
         _lock: lock,
     })
     .map_err(|e| OpenError::new(format!("cannot start a thread: {e}")))
@@ -121,6 +126,12 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, Ope
 
 fn start(inner: Inner) -> io::Result<Arc<Store>> {
     let inner = Arc::new(inner);
+    let collector = Arc::downgrade(&inner);
+    inner.shelf.disk.on_throw(move || {
+        if let Some(inner) = collector.upgrade() {
+            inner.collector.wake();
+        }
+    });
     let store = Arc::new(Store { inner: inner.clone(), threads: Mutex::default() });
     let spawn = |name: &'static str, stack: usize, work: fn(&Arc<Inner>)| -> io::Result<()> {
         let inner = inner.clone();

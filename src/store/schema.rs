@@ -56,14 +56,18 @@ pub(super) fn check_database(directory: &Path) -> Result<(), OpenError> {
     if !path.exists() {
         return Ok(());
     }
-    let database = match redb::Builder::new().set_cache_size(1 << 20).open_read_only(&path) {
-        Ok(database) => database,
-        Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(OpenError::in_use(directory)),
-        Err(_) => return Ok(()),
+    // One that is damaged, or was not closed in order, is left to the opening that may repair it.
+    let opened = std::panic::catch_unwind(|| redb::Builder::new().set_cache_size(1 << 20).open_read_only(&path));
+    let database = match opened {
+        Ok(Ok(database)) => database,
+        Ok(Err(redb::DatabaseError::DatabaseAlreadyOpen)) => return Err(OpenError::in_use(directory)),
+        Ok(Err(_)) | Err(_) => return Ok(()),
     };
     let Ok(tx) = database.begin_read() else { return Ok(()) };
-    let tx = ReadTx { tx };
-    refuse_newer(directory, &tx)
+    match super::database::caught(|| Ok(refuse_newer(directory, &ReadTx { tx }))) {
+        Ok(verdict) => verdict,
+        Err(_) => Ok(()),
+    }
 }
 
 /// Refuses a newer schema found in the database.
@@ -123,7 +127,7 @@ pub(super) fn upgrade(directory: &Path, database: &redb::Database) -> Result<()>
     upgrade_with(directory, database, STEPS)
 }
 
-fn upgrade_with(directory: &Path, database: &redb::Database, steps: &[Step]) -> Result<()> {
+pub(super) fn upgrade_with(directory: &Path, database: &redb::Database, steps: &[Step]) -> Result<()> {
     let current = number(&ReadTx { tx: database.begin_read().map_err(fault::database)? })?;
     let done = usize::try_from(current.saturating_sub(1)).unwrap_or(usize::MAX);
     let Some(left @ [_, ..]) = steps.get(done..) else { return Ok(()) };

@@ -16,10 +16,11 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
 
 /// A directory that only this user may enter; no error when it is there.
 pub(super) fn make_directory(path: &Path) -> io::Result<bool> {
-    let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
+    let made = std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(path);
+    #[cfg(not(unix))]
+    let made = fs::create_dir(path);
+    match made {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
         Err(e) => Err(e),

@@ -10,21 +10,28 @@ use std::time::Instant;
 use super::table::Table;
 use super::*;
 
+mod crash;
+mod damage;
+mod failure;
+mod start;
+
 const ROWS: Table<String, u64> = Table::new("test.rows");
 /// Stands in for the catalog: digest to (size, holders).
 const HELD: Table<Digest, (u64, Vec<String>)> = Table::new("test.held");
 
 fn open(directory: &Path) -> Arc<Store> {
     let store = Store::open(directory, Options::default()).unwrap();
-    let weak = Arc::downgrade(&store.inner);
-    drop(weak);
+    rules(&store);
+    store
+}
+
+fn rules(store: &Store) {
     store.set_unheld(|tx, digest| match HELD.get(tx, *digest)? {
         Some((_, holders)) if !holders.is_empty() => Ok(false),
         Some(_) => HELD.remove(tx, *digest),
         None => Ok(true),
     });
     store.set_known(|tx, digest| Ok(HELD.get(tx, *digest)?.map(|(size, _)| size)));
-    store
 }
 
 fn stage(store: &Store, bytes: &[u8]) -> Staged {
@@ -43,7 +50,9 @@ fn hold(tx: &WriteTx<'_>, digest: Digest, size: u64, holder: &str) -> Result<()>
 }
 
 fn put(store: &Store, bytes: &[u8], holder: &str) -> Result<Digest> {
-    let staged = stage(store, bytes);
+    let mut stage = store.stage(Some(bytes.len() as u64))?;
+    stage.copy_from(&mut &*bytes, None)?;
+    let staged = stage.finish()?;
     let (digest, size, holder) = (staged.digest, staged.size, holder.to_owned());
     store.shelve(vec![staged], move |tx| hold(tx, digest, size, &holder))?;
     Ok(digest)
@@ -53,7 +62,7 @@ fn let_go(store: &Arc<Store>, digest: Digest, holder: &str) {
     let (inside, holder) = (store.clone(), holder.to_owned());
     store
         .commit(move |tx| {
-            let (size, mut holders) = HELD.get(tx, digest)?.unwrap_or_default();
+            let Some((size, mut holders)) = HELD.get(tx, digest)? else { return Ok(()) };
             holders.retain(|found| *found != holder);
             HELD.put(tx, digest, &(size, holders))?;
             inside.release(tx, digest);
@@ -268,5 +277,119 @@ fn of_racing_writers_one_wins() {
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(winners, 1);
+    }
+}
+
+#[test]
+fn equal_bytes_are_kept_once_and_until_the_last_holder_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let digest = put(&store, b"same", "a").unwrap();
+    assert_eq!(put(&store, b"same", "b").unwrap(), digest);
+    assert_eq!(files(&directory.path().join("shelf")).len(), 1);
+    let error = put(&store, b"same", "b").unwrap_err();
+    assert_eq!(error.kind, Kind::Conflict);
+    assert_eq!(read(&store, &digest).unwrap(), b"same", "a refused upload of bytes that others hold leaves them");
+    let_go(&store, digest, "a");
+    assert!(store.wait_for_collection(Duration::from_secs(10)));
+    assert_eq!(read(&store, &digest).unwrap(), b"same");
+    let open_before = store.blob(&digest).unwrap();
+    let_go(&store, digest, "b");
+    assert!(store.wait_for_collection(Duration::from_secs(10)));
+    assert!(files(&directory.path().join("shelf")).is_empty());
+    assert_eq!(store.blob(&digest).map(|_| ()).unwrap_err().kind, Kind::NotFound);
+    let mut open_before = open_before;
+    let mut buffer = [0; 10];
+    assert_eq!(open_before.read_at(0, &mut buffer).unwrap(), 4, "what was open stays readable");
+}
+
+#[test]
+fn a_large_blob_goes_as_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let bytes = vec![3; 17 << 20];
+    let digest = put(&store, &bytes, "a").unwrap();
+    let_go(&store, digest, "a");
+    assert!(store.wait_for_collection(Duration::from_secs(10)));
+    assert!(files(&directory.path().join("shelf")).is_empty());
+    assert!(files(&directory.path().join("stage")).is_empty());
+}
+
+#[test]
+fn several_files_enter_together_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let staged = vec![stage(&store, b"one"), stage(&store, b"two"), stage(&store, b"one")];
+    let digests: Vec<Digest> = staged.iter().map(|file| file.digest).collect();
+    let answer = store.shelve(staged, |_| Err::<(), _>(Error::forbidden("no")));
+    assert_eq!(answer.unwrap_err().kind, Kind::Forbidden);
+    assert!(files(&directory.path().join("shelf")).is_empty() && files(&directory.path().join("stage")).is_empty());
+    let staged = vec![stage(&store, b"one"), stage(&store, b"two"), stage(&store, b"one")];
+    store
+        .shelve(staged, move |tx| {
+            hold(tx, digests[0], 3, "a")?;
+            hold(tx, digests[1], 3, "a")
+        })
+        .unwrap();
+    assert_eq!(files(&directory.path().join("shelf")).len(), 2);
+}
+
+#[test]
+fn a_storm_on_one_digest_never_loses_its_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let bytes = vec![5; 70_000];
+    let digest = Digest::of(&bytes);
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let (store, bytes) = (&store, &bytes);
+            scope.spawn(move || {
+                for round in 0..30 {
+                    let holder = format!("{thread}/{round}");
+                    put(store, bytes, &holder).unwrap();
+                    assert!(read(store, &digest).unwrap() == *bytes, "held by {holder}");
+                    let_go(store, digest, &holder);
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..200 {
+                match read(&store, &digest) {
+                    Ok(found) => assert!(found == bytes),
+                    Err(e) => assert_eq!(e.to_string(), "no such file"),
+                }
+            }
+        });
+    });
+    assert!(store.wait_for_collection(Duration::from_secs(10)));
+    assert!(files(&directory.path().join("shelf")).is_empty());
+}
+
+#[test]
+fn the_last_handle_may_go_on_a_thread_of_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let inside = store.clone();
+    store
+        .commit(move |tx| {
+            let inside = inside.clone();
+            tx.after_commit(move || {
+                // Long enough for the test's own handle to go first.
+                std::thread::sleep(Duration::from_millis(50));
+                drop(inside);
+            });
+            ROWS.put(tx, "a", &1)
+        })
+        .unwrap();
+    drop(store);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Store::open(directory.path(), Options::default()) {
+            Ok(store) => {
+                assert_eq!(store.read(|tx| ROWS.get(tx, "a")).unwrap(), Some(1));
+                return;
+            }
+            Err(e) => assert!(Instant::now() < deadline, "{e}"),
+        }
     }
 }

@@ -491,6 +491,8 @@ impl Connection {
 fn framing(method: &str, answer: &Answer) -> Framing {
     let Answer { status, headers, .. } = answer;
     assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{status} {headers:?}");
+    let date = answer.header("Date").unwrap_or_default();
+    assert!(httpdate::parse_http_date(date).is_ok(), "{status} dated {date:?}");
     let length = answer.header("Content-Length").map(|text| {
         assert!(text.bytes().all(|b| b.is_ascii_digit()), "Content-Length: {text}");
         text.parse::<u64>().unwrap()

@@ -1,8 +1,11 @@
 //! Builds what the tests send: multipart forms, bytes that look random and are the same in every run, encoded paths.
 
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use crate::server::files_below;
 
 /// The boundary of every form made here.
 pub(crate) const BOUNDARY: &str = "----packhouse-tests-5f2b71c0";
@@ -138,6 +141,12 @@ pub(crate) fn sha256_of_noise(seed: u64, size: u64) -> String {
             n => hash.update(&block[..n]),
         }
     }
+}
+
+/// The files below `directory` that hold `text` somewhere.
+pub(crate) fn files_with(directory: &Path, text: &[u8]) -> Vec<PathBuf> {
+    let holds = |path: &PathBuf| memchr::memmem::find(&std::fs::read(path).unwrap_or_default(), text).is_some();
+    files_below(directory).into_iter().filter(holds).collect()
 }
 
 /// Lower-case hex digits.

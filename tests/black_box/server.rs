@@ -93,6 +93,12 @@ impl Builder {
         self
     }
 
+    /// Takes a variable of the environment away.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Starts the program through another one that ends in `exec "$@"`, for example a shell that sets a limit.
     pub(crate) fn wrapped_in(mut self, command: &[&str]) -> Self {
         self.wrapper = command.iter().map(Into::into).collect();
@@ -121,8 +127,8 @@ impl Builder {
             Some(path) => path.clone(),
             None => self.data.get_or_insert_with(|| Arc::new(tempfile::tempdir().unwrap())).path().join("data"),
         };
-        let mut running = Running::start(&self, &path);
-        match running.listening.recv_timeout(GUARD) {
+        let (mut running, listening) = Running::start(&self, &path);
+        match listening.recv_timeout(GUARD) {
             Ok(address) => Ok(Packhouse {
                 address,
                 running: Some(running),
@@ -146,13 +152,13 @@ impl Builder {
 /// A running process and the threads that read what it prints.
 struct Running {
     child: Child,
-    listening: Receiver<SocketAddr>,
     log: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(builder: &Builder, path: &Path) -> Running {
+    /// Starts the process; where it listens comes out of the receiver.
+    fn start(builder: &Builder, path: &Path) -> (Running, Receiver<SocketAddr>) {
         let mut command = match builder.wrapper.split_first() {
             Some((first, rest)) => {
                 let mut command = clean(Command::new(first));
@@ -197,7 +203,7 @@ impl Running {
                 }
             }),
         ];
-        Running { child, listening, log, readers }
+        (Running { child, log, readers }, listening)
     }
 
     fn log(&self) -> String {
@@ -263,15 +269,17 @@ impl Packhouse {
         self.secrets.lock().unwrap().push(text.to_owned());
     }
 
-    /// Asks the process to end (SIGTERM) and waits for it.
-    #[cfg(unix)]
-    pub(crate) fn stop(&mut self) -> ExitStatus {
+    /// Asks the process to end (SIGTERM) without waiting for it.
+    pub(crate) fn ask_to_stop(&self) {
         use rustix::process::{Pid, Signal, kill_process};
-        let mut running = self.running.take().expect("the server is stopped");
+        let running = self.running.as_ref().expect("the server is stopped");
         kill_process(Pid::from_child(&running.child), Signal::TERM).unwrap();
-        let status = wait_for("the server to stop", || running.child.try_wait().unwrap());
-        self.past += &running.end().1;
-        status
+    }
+
+    /// Asks the process to end (SIGTERM) and waits for it.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.ask_to_stop();
+        self.wait()
     }
 
     /// Ends the process as a power cut would (SIGKILL).
@@ -289,7 +297,6 @@ impl Packhouse {
     }
 
     /// Starts it again on the same data, after stopping it if it runs.
-    #[cfg(unix)]
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         if self.running.is_some() {
