@@ -78,14 +78,22 @@ fn authorization_header() {
         answer.is_error(401, "missing authorization header");
     });
     let token = &admin.token;
-    let shapes = ["Bearer".to_owned(), token.clone(), format!("Basic {token}"), format!("Bearer {token} x"), format!("Token {token}")];
+    let shapes = [
+        "Bearer".to_owned(),
+        token.clone(),
+        format!("Basic {token}"),
+        format!("Bearer {token} x"),
+        format!("Token {token}"),
+    ];
     for shape in &shapes {
         everywhere(&server, Some(shape), |answer| {
             answer.is_error(401, "invalid token format");
         });
     }
     // The session comes before shape, existence and conflict: nothing of the body is judged.
-    server.send(Request::post("/channel/create").body("application/json", "{")).is_error(401, "missing authorization header");
+    server
+        .send(Request::post("/channel/create").body("application/json", "{"))
+        .is_error(401, "missing authorization header");
     let (kind, body) = Form::new().unfinished();
     server.send(Request::post("/upload").body(&kind, body)).is_error(401, "missing authorization header");
     admin.get("/whoami").is_json(200);
@@ -148,7 +156,8 @@ fn signup() {
     let server = Packhouse::start();
     server.secret(PASSWORD);
     let send = |body: &Value| server.send(Request::post("/signup").json(body));
-    let body = |name: &str, password: &str, key: &str| json!({ "username": name, "password": password, "api_key": key });
+    let body =
+        |name: &str, password: &str, key: &str| json!({ "username": name, "password": password, "api_key": key });
     let done = json!({ "result": "Successfully created admin user." });
 
     // A wrong key comes before anything about the name.

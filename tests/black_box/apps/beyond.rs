@@ -67,14 +67,30 @@ fn tokens() {
     let answer = ci.upload(&plus(&release("1.0"), json!({ "app_name": "thirdapp" })), DEB);
     assert!(matches!(answer.status, 403 | 404));
     is_error_of(&answer, answer.status);
-    for answer in [ci.get("/app/list"), ci.get("/search?app_name=secondapp"), ci.delete(&format!("/apps/delete?id={record}")), ci.post("/channel/create", &json!({ "channel": "x" }))] {
+    for answer in [
+        ci.get("/app/list"),
+        ci.get("/search?app_name=secondapp"),
+        ci.delete(&format!("/apps/delete?id={record}")),
+        ci.post("/channel/create", &json!({ "channel": "x" })),
+    ] {
         answer.is_error(403, "API tokens are restricted to app upload");
     }
-    for answer in [ci.get("/users/list"), ci.get("/token/list"), ci.post("/token/create", &json!({ "name": "x", "allowed_apps": [] }))] {
+    for answer in [
+        ci.get("/users/list"),
+        ci.get("/token/list"),
+        ci.post("/token/create", &json!({ "name": "x", "allowed_apps": [] })),
+    ] {
         answer.is_error(403, "Admin JWT is required");
     }
-    create(&json!({ "name": "old", "allowed_apps": [world.app], "expires_at": "2001-01-01T00:00:00Z" })).is_error(400, "expires_at must be in the future");
-    for bad in [json!({}), json!({ "name": 7, "allowed_apps": [] }), json!({ "name": "x", "allowed_apps": "x" }), json!({ "name": "x", "allowed_apps": ["x"] }), json!({ "name": "x", "allowed_apps": [], "expires_at": "x" })] {
+    create(&json!({ "name": "old", "allowed_apps": [world.app], "expires_at": "2001-01-01T00:00:00Z" }))
+        .is_error(400, "expires_at must be in the future");
+    for bad in [
+        json!({}),
+        json!({ "name": 7, "allowed_apps": [] }),
+        json!({ "name": "x", "allowed_apps": "x" }),
+        json!({ "name": "x", "allowed_apps": ["x"] }),
+        json!({ "name": "x", "allowed_apps": [], "expires_at": "x" }),
+    ] {
         is_error_of(&create(&bad), 400);
     }
     let delete = |who: &Person<'_>, id: &str| who.send(Request::delete("/token/delete").json(&json!({ "id": id })));
@@ -99,9 +115,15 @@ fn intermediate_versions() {
         admin.release(&plus(&release(version), more), DEB);
     }
     let url = |version: &str| json!(link(&server, &format!("secondapp/stable/linux/amd64/secondapp-{version}.deb")));
-    for (asked, expected, required) in
-        [("0.5", "2.0", true), ("1.0", "2.0", true), ("1.9", "2.0", true), ("2.0", "4.0", true), ("3.5", "4.0", true), ("4.0", "5.0", false), ("5.0", "5.0", false)]
-    {
+    for (asked, expected, required) in [
+        ("0.5", "2.0", true),
+        ("1.0", "2.0", true),
+        ("1.9", "2.0", true),
+        ("2.0", "4.0", true),
+        ("3.5", "4.0", true),
+        ("4.0", "5.0", false),
+        ("5.0", "5.0", false),
+    ] {
         let told = check(&server, &asks(asked)).is_json(200);
         assert_eq!(told["update_url_deb"], url(expected), "{asked}");
         assert_eq!(told["is_intermediate_required"] == true, required, "{asked}: {told}");
@@ -136,7 +158,9 @@ fn staged_rollouts() {
     assert_eq!(check(&server, &asks("1.0")).is_json(200)["rollout"], Value::Null);
 
     // Native feeds decide by the device.
-    let data = |version: &str, rollout: u64| plus(&release(version), json!({ "platform": "electron", "updater": "electron-builder", "rollout": rollout }));
+    let data = |version: &str, rollout: u64| {
+        plus(&release(version), json!({ "platform": "electron", "updater": "electron-builder", "rollout": rollout }))
+    };
     admin.release(&data("1.0.0", 100), &[("latest.yml", b"one"), ("a.exe", b"1")]);
     admin.release(&data("2.0.0", 30), &[("latest.yml", b"two"), ("b.exe", b"2")]);
     let told = check(&server, &and(&and(&asks("1.0.0"), "platform", "electron"), "updater", "manual")).is_json(200);
@@ -152,7 +176,10 @@ fn staged_rollouts() {
         let answer = server.send(Request::get(&path).header("X-Device-ID", &device));
         let expected: &[u8] = if inside(&device) { b"two" } else { b"one" };
         assert_eq!(answer.body, expected, "{device}");
-        let answer = server.send(Request::get(&super::with_query("/checkVersion", &and(&asks("1.0.0"), "platform", "electron"))).header("X-Device-ID", &device));
+        let answer = server.send(
+            Request::get(&super::with_query("/checkVersion", &and(&asks("1.0.0"), "platform", "electron")))
+                .header("X-Device-ID", &device),
+        );
         assert_eq!(answer.status, if inside(&device) { 302 } else { 204 }, "{device}");
         if inside(&device) { ins += 1 } else { outs += 1 }
     }
@@ -171,17 +198,26 @@ fn tauri() {
     admin.upload(&plus(&data("1.0.0"), json!({ "signature": "" })), DEB).is_error(400, message);
     let signature = "dW50cnVzdGVkIGNvbW1lbnQ6IHNpZ25hdHVyZQ==";
     for bad in ["1", "1.0", "1.0.0.0"] {
-        is_error_of(&admin.upload(&plus(&data(bad), json!({ "signature": signature })), &[("App.AppImage.tar.gz", b"x")]), 400);
+        is_error_of(
+            &admin.upload(&plus(&data(bad), json!({ "signature": signature })), &[("App.AppImage.tar.gz", b"x")]),
+            400,
+        );
     }
     let ask = |version: &str| check(&server, &and(&asks(version), "platform", "tauri"));
     ask("0.9.0").is_empty(204);
-    admin.release(&plus(&data("1.0.0"), json!({ "signature": signature, "changelog": "What is new" })), &[("App größe.AppImage.tar.gz", b"bundle")]);
+    admin.release(
+        &plus(&data("1.0.0"), json!({ "signature": signature, "changelog": "What is new" })),
+        &[("App größe.AppImage.tar.gz", b"bundle")],
+    );
     let value = ask("0.9.0").is_json(200);
     let url = value["url"].as_str().unwrap();
     assert_eq!(super::fetch(&server, url), b"bundle");
     let date = value["pub_date"].as_str().unwrap();
     date.parse::<jiff::Timestamp>().unwrap_or_else(|e| panic!("{date}: {e}"));
-    assert_eq!(value, json!({ "version": "1.0.0", "url": url, "signature": signature, "notes": "What is new", "pub_date": date }));
+    assert_eq!(
+        value,
+        json!({ "version": "1.0.0", "url": url, "signature": signature, "notes": "What is new", "pub_date": date })
+    );
     ask("1.0.0").is_empty(204);
     ask("1.1.0").is_empty(204);
 }
@@ -192,7 +228,16 @@ fn pre_releases() {
     let admin = first(&server);
     admin.set_up();
     let rising = [
-        "1.2.0-alpha", "1.2.0-alpha.1", "1.2.0-alpha.beta", "1.2.0-beta", "1.2.0-beta.2", "1.2.0-beta.11", "1.2.0-rc.1", "1.2.0", "1.2.1-rc.1", "1.2.1",
+        "1.2.0-alpha",
+        "1.2.0-alpha.1",
+        "1.2.0-alpha.beta",
+        "1.2.0-beta",
+        "1.2.0-beta.2",
+        "1.2.0-beta.11",
+        "1.2.0-rc.1",
+        "1.2.0",
+        "1.2.1-rc.1",
+        "1.2.1",
     ];
     for (at, version) in rising.iter().enumerate() {
         admin.release(&release(version), DEB);
@@ -248,7 +293,12 @@ fn velopack() {
     }
     let shown = || -> Vec<String> {
         let told = feed("releases.stable.json").is_json(200);
-        told["Assets"].as_array().unwrap().iter().map(|asset| format!("{} {}", asset["Version"].as_str().unwrap(), asset["Type"].as_str().unwrap())).collect()
+        told["Assets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|asset| format!("{} {}", asset["Version"].as_str().unwrap(), asset["Type"].as_str().unwrap()))
+            .collect()
     };
     let sorted = || {
         let mut all = shown();
@@ -269,6 +319,10 @@ fn velopack() {
     admin.changes(&json!({ "id": ids[1], "app_name": "secondapp", "version": "1.1.0", "publish": false }), &[]);
     assert_eq!(sorted(), ["1.0.0 Full", "1.2.0 Full"]);
     is_exactly(&feed("releases.unknown.json"), 200, &json!({ "Assets": [] }));
-    is_exactly(&ask(&server, "/velopack/unknown/secondapp/win/amd64/releases.stable.json"), 200, &json!({ "Assets": [] }));
+    is_exactly(
+        &ask(&server, "/velopack/unknown/secondapp/win/amd64/releases.stable.json"),
+        200,
+        &json!({ "Assets": [] }),
+    );
     assert_eq!(feed("unknown.nupkg").status, 404);
 }

@@ -6,13 +6,15 @@ use crate::client::Request;
 use crate::files::Form;
 use crate::server::Packhouse;
 
-use super::{NOBODY, Person, base, fetch, first, form, id_of, is_error_of, is_exactly, is_refused, is_time, local, plus, sign_up};
+use super::{
+    NOBODY, Person, base, fetch, first, form, id_of, is_error_of, is_exactly, is_refused, is_time, local, plus, sign_up,
+};
 
 /// The smallest PNG: one transparent pixel.
 pub(super) const PNG: &[u8] = &[
-    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 6, 0, 0, 0, 0x1f,
-    0x15, 0xc4, 0x89, 0, 0, 0, 0x0d, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0, 1, 0, 0, 5, 0, 1, 0x0d, 0x0a, 0x2d, 0xb4, 0, 0, 0, 0,
-    b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8,
+    6, 0, 0, 0, 0x1f, 0x15, 0xc4, 0x89, 0, 0, 0, 0x0d, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0, 1, 0, 0, 5, 0, 1,
+    0x0d, 0x0a, 0x2d, 0xb4, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];
 
 #[track_caller]
@@ -66,7 +68,8 @@ fn bad_data() {
     send(Form::new().file("logo.png", PNG)).is_error(400, "No JSON data provided");
     for text in ["", "{", "[]", "null", "7", "\"app\"", "{\"app\":\"x\"", "{\"app\":\"x\"}x"] {
         let answer = send(data(text));
-        let message = if text.is_empty() { answer.is_json(400)["error"].as_str().unwrap().to_owned() } else { String::new() };
+        let message =
+            if text.is_empty() { answer.is_json(400)["error"].as_str().unwrap().to_owned() } else { String::new() };
         if text.is_empty() {
             assert!(["No JSON data provided", "Invalid JSON data"].contains(&message.as_str()), "{message}");
         } else {
@@ -108,7 +111,8 @@ fn update() {
     let id = admin.create_app_with(&json!({ "app": "old", "description": "about" }), &[("logo.png", PNG)]);
     let channel = admin.create("channel", "stable");
     admin.create_app("taken");
-    let send = |who: &Person<'_>, data: Value, files: &[(&str, &[u8])]| who.send_form("/app/update", form(&data, files));
+    let send =
+        |who: &Person<'_>, data: Value, files: &[(&str, &[u8])]| who.send_form("/app/update", form(&data, files));
     let good = json!({ "id": id, "app": "new" });
 
     send(&admin, super::minus(&good, "id"), &[]).is_error(400, "id is required");
@@ -122,7 +126,8 @@ fn update() {
         send(&admin, plus(&good, json!({ "id": wrong })), &[]).is_error(404, "app not found");
     }
     send(&other, good.clone(), &[]).is_error(404, "app not found");
-    send(&admin, plus(&good, json!({ "app": "taken" })), &[("logo.png", PNG)]).is_error(409, "app with this name already exists");
+    send(&admin, plus(&good, json!({ "app": "taken" })), &[("logo.png", PNG)])
+        .is_error(409, "app with this name already exists");
     admin.send_form("/app/update", Form::new().file("logo.png", PNG)).is_error(400, "No JSON data provided");
     for text in ["{", "[]", "{\"id\":7,\"app\":\"x\"}", "{\"id\":\"x\",\"app\":7}"] {
         admin.send_form("/app/update", Form::new().text("data", text)).is_error(400, "Invalid JSON data");
@@ -192,7 +197,10 @@ fn renaming_keeps_links() {
     assert_eq!(admin.search("secondapp", &[])["total"], 0);
     let unknown = "app_name not found in apps_meta collection";
     super::check(&server, &super::asks("0.0.0")).is_error(404, unknown);
-    assert_eq!(super::check(&server, &super::and(&super::asks("0.0.0"), "app_name", "thirdapp")).is_json(200)["update_url_deb"], link);
+    assert_eq!(
+        super::check(&server, &super::and(&super::asks("0.0.0"), "app_name", "thirdapp")).is_json(200)["update_url_deb"],
+        link
+    );
 }
 
 #[test]

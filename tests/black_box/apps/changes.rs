@@ -6,7 +6,10 @@ use crate::files::Form;
 use crate::server::Packhouse;
 
 use super::forms::is_tidy;
-use super::{NOBODY, asks, ask, check, fetch, first, is_error_of, is_exactly, is_refused, link, local, minus, plus, release, sign_up};
+use super::{
+    NOBODY, ask, asks, check, fetch, first, is_error_of, is_exactly, is_refused, link, local, minus, plus, release,
+    sign_up,
+};
 
 const DEB: &[(&str, &[u8])] = &[("a.deb", b"deb bytes")];
 
@@ -22,7 +25,9 @@ fn absent_fields_stay() {
         let version = admin.version("secondapp");
         (version["Published"].clone(), version["Critical"].clone(), version["Changelog"][0]["Changes"].clone())
     };
-    let is = |published: bool, critical: bool, changes: &str| assert_eq!(shown(), (json!(published), json!(critical), json!(changes)));
+    let is = |published: bool, critical: bool, changes: &str| {
+        assert_eq!(shown(), (json!(published), json!(critical), json!(changes)))
+    };
     admin.changes(&bare, &[]);
     is(true, true, "first");
     admin.changes(&plus(&bare, json!({ "changelog": "second" })), &[]);
@@ -33,7 +38,10 @@ fn absent_fields_stay() {
     is(false, true, "second");
     admin.changes(&plus(&bare, json!({ "critical": "false" })), &[]);
     is(false, false, "second");
-    admin.changes(&plus(&bare, json!({ "publish": "true", "critical": true, "changelog": "third", "channel": "stable" })), &[]);
+    admin.changes(
+        &plus(&bare, json!({ "publish": "true", "critical": true, "changelog": "third", "channel": "stable" })),
+        &[],
+    );
     is(true, true, "third");
     // Naming platform and arch, or the same version in other words, changes nothing.
     admin.changes(&plus(&bare, json!({ "platform": "windows", "arch": "arm64", "version": "0-0-1" })), &[]);
@@ -57,7 +65,14 @@ fn refusals() {
     let change = |more: Value| admin.change(&plus(&good, more), &[]);
     change(json!({ "channel": "nightly" })).is_error(400, "updating the channel is not allowed");
     let mismatch = "app with this parameters doesn't exist";
-    for more in [json!({ "id": NOBODY }), json!({ "version": "0.0.2" }), json!({ "id": second }), json!({ "version": "9" }), json!({ "app_name": "thirdapp" }), json!({ "id": world.app })] {
+    for more in [
+        json!({ "id": NOBODY }),
+        json!({ "version": "0.0.2" }),
+        json!({ "id": second }),
+        json!({ "version": "9" }),
+        json!({ "app_name": "thirdapp" }),
+        json!({ "id": world.app }),
+    ] {
         change(more).is_error(404, mismatch);
     }
     let unknown = "app_name not found in apps_meta collection";
@@ -90,8 +105,12 @@ fn refusals() {
         let required = format!("you have a created {key}s, setting {key} is required");
         admin.change(&minus(&named, key), DEB).is_error(400, &required);
     }
-    admin.change(&plus(&named, json!({ "platform": "unknown" })), DEB).is_error(400, "wrong name of platform. Platform does not exist");
-    admin.change(&plus(&named, json!({ "arch": "unknown" })), DEB).is_error(400, "wrong name of arch. Arch does not exist");
+    admin
+        .change(&plus(&named, json!({ "platform": "unknown" })), DEB)
+        .is_error(400, "wrong name of platform. Platform does not exist");
+    admin
+        .change(&plus(&named, json!({ "arch": "unknown" })), DEB)
+        .is_error(400, "wrong name of arch. Arch does not exist");
     is_error_of(&admin.change(&plus(&named, json!({ "updater": "unknown" })), DEB), 400);
     assert_eq!(admin.view(), before);
     is_tidy(&server, 1);
@@ -130,7 +149,8 @@ fn publishing_takes_effect_at_once() {
     let admin = first(&server);
     admin.set_up();
     let ids: Vec<String> = ["0.0.1", "0.0.2"].iter().map(|version| admin.release(&release(version), DEB)).collect();
-    let urls = ["0.0.1", "0.0.2"].map(|version| json!(link(&server, &format!("secondapp/stable/linux/amd64/secondapp-{version}.deb"))));
+    let urls = ["0.0.1", "0.0.2"]
+        .map(|version| json!(link(&server, &format!("secondapp/stable/linux/amd64/secondapp-{version}.deb"))));
     let told = || check(&server, &asks("0.0.0")).is_json(200)["update_url_deb"].clone();
     let data = |at: usize, publish: bool| json!({ "id": ids[at], "app_name": "secondapp", "version": format!("0.0.{}", at + 1), "publish": publish });
     for _ in 0..3 {
@@ -157,7 +177,8 @@ fn artifacts_go() {
     other.set_up();
     admin.set_up();
     admin.create_app("thirdapp");
-    let files: Vec<(String, Vec<u8>)> = (0..5).map(|n| (format!("a.x{n}"), format!("bytes {n}").into_bytes())).collect();
+    let files: Vec<(String, Vec<u8>)> =
+        (0..5).map(|n| (format!("a.x{n}"), format!("bytes {n}").into_bytes())).collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     let id = admin.release(&release("0.0.1"), &files);
     let second = admin.release(&release("0.0.2"), DEB);
@@ -166,8 +187,25 @@ fn artifacts_go() {
     let delete = |more: Value| admin.delete_artifacts(&plus(&good, more));
 
     for bad in [
-        json!([]), json!(["5"]), json!(["0", "5"]), json!(["-1"]), json!(["x"]), json!([""]), json!(["0", "x"]), json!([5]), json!([-1]), json!([0.5]),
-        json!(["18446744073709551616"]), json!([null]), json!([true]), json!([["0"]]), json!("0"), json!(0), json!({}), json!(null), json!([" 0"]),
+        json!([]),
+        json!(["5"]),
+        json!(["0", "5"]),
+        json!(["-1"]),
+        json!(["x"]),
+        json!([""]),
+        json!(["0", "x"]),
+        json!([5]),
+        json!([-1]),
+        json!([0.5]),
+        json!(["18446744073709551616"]),
+        json!([null]),
+        json!([true]),
+        json!([["0"]]),
+        json!("0"),
+        json!(0),
+        json!({}),
+        json!(null),
+        json!([" 0"]),
     ] {
         is_error_of(&delete(json!({ "artifacts_to_delete": bad })), 400);
     }
@@ -175,7 +213,13 @@ fn artifacts_go() {
     for bad in ["x", "", "641459ffb8760d74164e7e3g"] {
         is_error_of(&delete(json!({ "id": bad })), 400);
     }
-    for more in [json!({ "id": NOBODY }), json!({ "id": second }), json!({ "version": "0.0.2" }), json!({ "app_name": "thirdapp" }), json!({ "app_name": "unknown" })] {
+    for more in [
+        json!({ "id": NOBODY }),
+        json!({ "id": second }),
+        json!({ "version": "0.0.2" }),
+        json!({ "app_name": "thirdapp" }),
+        json!({ "app_name": "unknown" }),
+    ] {
         is_error_of(&delete(more), 404);
     }
     is_error_of(&other.delete_artifacts(&good), 404);
@@ -213,8 +257,12 @@ fn versions_go() {
     let other = sign_up(&server, "other");
     let world = admin.set_up();
     let id = admin.release(&release("0.0.1"), &[("a.deb", b"one"), ("a.rpm", b"two")]);
-    let links: Vec<String> =
-        admin.version("secondapp")["Artifacts"].as_array().unwrap().iter().map(|a| a["Link"].as_str().unwrap().to_owned()).collect();
+    let links: Vec<String> = admin.version("secondapp")["Artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["Link"].as_str().unwrap().to_owned())
+        .collect();
     let failed = "failed to delete specific version of app";
     for wrong in [NOBODY, &world.app, &world.stable] {
         is_refused(&admin.delete(&format!("/apps/delete?id={wrong}")), 404, failed, None);

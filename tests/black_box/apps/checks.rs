@@ -46,7 +46,8 @@ fn shape() {
         check(&server, &without(&good, key)).is_error(400, &required);
         check(&server, &and(&good, key, "")).is_error(400, &required);
         let capital = format!("{}{}", key[..1].to_uppercase(), &key[1..]);
-        check(&server, &and(&good, key, "unknown")).is_error(400, &format!("wrong name of {key}. {capital} does not exist"));
+        check(&server, &and(&good, key, "unknown"))
+            .is_error(400, &format!("wrong name of {key}. {capital} does not exist"));
     }
     // Empty is absent.
     check(&server, &and(&and(&good, "owner", ""), "updater", "")).is_json(200);
@@ -75,7 +76,14 @@ fn answers() {
     let server = Packhouse::start();
     let admin = first(&server);
     admin.set_up();
-    let files: &[(&str, &[u8])] = &[("a.deb", b"d"), ("a.tar.gz", b"t"), ("a", b"n"), ("My.AppImage", b"a"), ("a.deb.blockmap", b"b"), ("a.nupkg", b"p")];
+    let files: &[(&str, &[u8])] = &[
+        ("a.deb", b"d"),
+        ("a.tar.gz", b"t"),
+        ("a", b"n"),
+        ("My.AppImage", b"a"),
+        ("a.deb.blockmap", b"b"),
+        ("a.nupkg", b"p"),
+    ];
     admin.release(&release("0.0.1"), DEB);
     admin.release(&plus(&release("0.0.2"), json!({ "changelog": "What is new", "critical": true })), files);
     admin.release(&plus(&release("0.0.2"), json!({ "arch": "arm64" })), &[("a.rpm", b"r")]);
@@ -99,12 +107,16 @@ fn answers() {
     assert_eq!(check(&server, &and(&asks("0.0.1"), "updater", "manual")).is_json(200), plus(&older, urls.clone()));
     // An empty changelog is left out; a flag is of the latest only.
     admin.release(&release("0.0.3"), DEB);
-    let expected = json!({ "update_available": true, "critical": false, "update_url_deb": url(&server, "0.0.3", ".deb") });
+    let expected =
+        json!({ "update_available": true, "critical": false, "update_url_deb": url(&server, "0.0.3", ".deb") });
     assert_eq!(told("0.0.1"), expected);
     // Other arches keep their own latest.
     let arm = check(&server, &and(&asks("0.0.2"), "arch", "arm64")).is_json(200);
     let key = link(&server, "secondapp/stable/linux/arm64/secondapp-0.0.2.rpm");
-    assert_eq!(arm, json!({ "update_available": false, "critical": false, "possible_rollback": false, "update_url_rpm": key }));
+    assert_eq!(
+        arm,
+        json!({ "update_available": false, "critical": false, "possible_rollback": false, "update_url_rpm": key })
+    );
 }
 
 #[test]
@@ -128,7 +140,8 @@ fn the_first_of_an_extension() {
     let data = plus(&release("1.0.0"), json!({ "platform": "both", "updater": "electron-builder" }));
     admin.release(&data, &[("latest.yml", b"y"), ("b.exe", b"first"), ("a.exe", b"second")]);
     let told = check(&server, &and(&asks("0.9.0"), "platform", "both")).is_json(200);
-    let folder = format!("{}/download/electron-builder/{ADMIN_USER}/secondapp/1.0.0/stable/both/amd64", super::base(&server));
+    let folder =
+        format!("{}/download/electron-builder/{ADMIN_USER}/secondapp/1.0.0/stable/both/amd64", super::base(&server));
     assert_eq!(told["update_url_exe"], format!("{folder}/b.exe"));
     assert_eq!(told["update_url_yml"], format!("{folder}/latest.yml"));
 }
@@ -150,7 +163,11 @@ fn without_kinds() {
     }
     // Records without a channel are not candidates of one that is created later, nor of none.
     admin.create("channel", "stable");
-    is_exactly(&check(&server, &and(&asked, "channel", "stable")), 200, &json!({ "update_available": false, "error": "Not found" }));
+    is_exactly(
+        &check(&server, &and(&asked, "channel", "stable")),
+        200,
+        &json!({ "update_available": false, "error": "Not found" }),
+    );
 }
 
 #[test]
@@ -173,7 +190,10 @@ fn owners() {
     // The question's Host is the answer's.
     let path = super::with_query("/checkVersion", &asks("0"));
     let told = server.send(Request::get(&path).header("Host", "mirror.example")).is_json(200);
-    assert_eq!(told["update_url_deb"], "http://mirror.example/download?key=secondapp/stable/linux/amd64/secondapp-1.0.deb");
+    assert_eq!(
+        told["update_url_deb"],
+        "http://mirror.example/download?key=secondapp/stable/linux/amd64/secondapp-1.0.deb"
+    );
 }
 
 #[test]
@@ -182,7 +202,12 @@ fn rare_spellings() {
     let admin = first(&server);
     admin.create_app("My App");
     admin.release(&json!({ "app_name": "My App", "version": "1.0", "publish": true }), DEB);
-    for query in ["app_name=My%20App&version=0-9", "app_name=My+App&version=0.9", "version=0%2E9&app_name=%4Dy%20App", "&&version=0.9&&app_name=My%20App&"] {
+    for query in [
+        "app_name=My%20App&version=0-9",
+        "app_name=My+App&version=0.9",
+        "version=0%2E9&app_name=%4Dy%20App",
+        "&&version=0.9&&app_name=My%20App&",
+    ] {
         let told = super::ask(&server, &format!("/checkVersion?{query}")).is_json(200);
         assert_eq!(told["update_available"], true, "{query}");
     }

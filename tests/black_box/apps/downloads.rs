@@ -56,11 +56,33 @@ fn unknown_keys() {
         ask(&server, path).is_error(400, "key is required");
     }
     let keys = [
-        "unknown", "/", "//", ".", "..", "../../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", "C:\\Windows\\win.ini",
-        "..\\..\\x", "file:///etc/passwd", "http://127.0.0.1/", "secondapp/stable/linux/amd64/", "secondapp/stable/linux/amd64", "%00", "a%00b", "\u{ff}",
-        "secondapp/stable/linux/amd64/secondapp-1.0.deb/", "secondapp/stable/linux/amd64//secondapp-1.0.deb", "secondapp/stable/./linux/amd64/secondapp-1.0.deb",
-        "secondapp/stable/x/../linux/amd64/secondapp-1.0.deb", "SECONDAPP/stable/linux/amd64/secondapp-1.0.deb", "secondapp/stable/linux/amd64/secondapp-1.0.DEB",
-        " secondapp/stable/linux/amd64/secondapp-1.0.deb", "secondapp%2Fstable%2Flinux%2Famd64%2Fsecondapp-1.0.deb%00", "%252e%252e%252fetc%252fpasswd",
+        "unknown",
+        "/",
+        "//",
+        ".",
+        "..",
+        "../../../../etc/passwd",
+        "..%2f..%2fetc%2fpasswd",
+        "%2e%2e/%2e%2e/etc/passwd",
+        "/etc/passwd",
+        "C:\\Windows\\win.ini",
+        "..\\..\\x",
+        "file:///etc/passwd",
+        "http://127.0.0.1/",
+        "secondapp/stable/linux/amd64/",
+        "secondapp/stable/linux/amd64",
+        "%00",
+        "a%00b",
+        "\u{ff}",
+        "secondapp/stable/linux/amd64/secondapp-1.0.deb/",
+        "secondapp/stable/linux/amd64//secondapp-1.0.deb",
+        "secondapp/stable/./linux/amd64/secondapp-1.0.deb",
+        "secondapp/stable/x/../linux/amd64/secondapp-1.0.deb",
+        "SECONDAPP/stable/linux/amd64/secondapp-1.0.deb",
+        "secondapp/stable/linux/amd64/secondapp-1.0.DEB",
+        " secondapp/stable/linux/amd64/secondapp-1.0.deb",
+        "secondapp%2Fstable%2Flinux%2Famd64%2Fsecondapp-1.0.deb%00",
+        "%252e%252e%252fetc%252fpasswd",
     ];
     let (longest, data) = ("k".repeat(6000), server.data().join("packhouse.redb").display().to_string());
     for key in keys.iter().copied().chain([longest.as_str(), &data]) {
@@ -77,7 +99,14 @@ fn unknown_keys() {
         is_error_of(&answer, answer.status);
         assert!(!answer.text().contains("root:"));
     }
-    for bad in ["/download?key=%", "/download?key=%zz", "/download?key=%ff%fe", "/download/%", "/download/%zz/x", "/download/%ff"] {
+    for bad in [
+        "/download?key=%",
+        "/download?key=%zz",
+        "/download?key=%ff%fe",
+        "/download/%",
+        "/download/%zz/x",
+        "/download/%ff",
+    ] {
         let answer = ask(&server, bad);
         assert!(matches!(answer.status, 400 | 404), "{bad}: {}", answer.status);
         is_error_of(&answer, answer.status);
@@ -97,8 +126,14 @@ fn ranges_and_conditions() {
         server.send(headers.iter().fold(Request::get(&path), |request, (name, value)| request.header(name, value)))
     };
     let single = [
-        ("bytes=0-0", 0, 0), ("bytes=0-99", 0, 99), ("bytes=9990-", 9990, 9999), ("bytes=-10", 9990, 9999), ("bytes=9999-9999", 9999, 9999),
-        ("bytes=9000-99999999", 9000, 9999), ("bytes=-99999", 0, 9999), ("bytes=0-", 0, 9999),
+        ("bytes=0-0", 0, 0),
+        ("bytes=0-99", 0, 99),
+        ("bytes=9990-", 9990, 9999),
+        ("bytes=-10", 9990, 9999),
+        ("bytes=9999-9999", 9999, 9999),
+        ("bytes=9000-99999999", 9000, 9999),
+        ("bytes=-99999", 0, 9999),
+        ("bytes=0-", 0, 9999),
     ];
     for (range, from, to) in single {
         let answer = get(&[("Range", range)]);
@@ -110,7 +145,9 @@ fn ranges_and_conditions() {
         let answer = get(&[("Range", range)]);
         assert_eq!((answer.status, answer.header("Content-Range")), (416, Some("bytes */10000")), "{range}");
     }
-    for range in ["bytes=", "bytes=x-y", "bytes=5-2", "items=0-1", "bytes 0-1", "0-1", "bytes=1", "bytes=--1", "bytes=0-1-2"] {
+    for range in
+        ["bytes=", "bytes=x-y", "bytes=5-2", "items=0-1", "bytes 0-1", "0-1", "bytes=1", "bytes=--1", "bytes=0-1-2"]
+    {
         let answer = get(&[("Range", range)]);
         assert_eq!((answer.status, answer.body.len()), (200, 10_000), "{range}");
     }
@@ -138,7 +175,8 @@ fn ranges_and_conditions() {
 /// The parts of `multipart/byteranges`: what each covers, and its bytes.
 fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
     let kind = answer.header("Content-Type").unwrap();
-    let boundary = kind.strip_prefix("multipart/byteranges; boundary=").unwrap_or_else(|| panic!("{kind}")).trim_matches('"');
+    let boundary =
+        kind.strip_prefix("multipart/byteranges; boundary=").unwrap_or_else(|| panic!("{kind}")).trim_matches('"');
     let mark = format!("\r\n--{boundary}").into_bytes();
     let body = [b"\r\n".as_slice(), &answer.body].concat();
     let body = if body.starts_with(&mark) { body } else { answer.body.clone() };
@@ -149,7 +187,9 @@ fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
         let part = &rest[..end];
         let head_end = part.windows(4).position(|window| window == b"\r\n\r\n").expect("no head");
         let head = String::from_utf8(part[..head_end].to_vec()).unwrap();
-        let range = head.lines().find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("content-range")));
+        let range = head
+            .lines()
+            .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("content-range")));
         found.push((range.expect("no Content-Range").1.to_owned(), part[head_end + 4..].to_vec()));
         rest = &rest[end + mark.len()..];
     }
@@ -177,7 +217,10 @@ fn types() {
         ("a.pdf", b"%PDF-", inert),
     ];
     for (at, (name, bytes, kind)) in files.into_iter().enumerate() {
-        admin.release(&json!({ "app_name": "secondapp", "version": format!("0.{at}"), "publish": true }), &[(name, bytes)]);
+        admin.release(
+            &json!({ "app_name": "secondapp", "version": format!("0.{at}"), "publish": true }),
+            &[(name, bytes)],
+        );
         let found = admin.versions("secondapp").remove(0)["Artifacts"][0]["Link"].as_str().unwrap().to_owned();
         let answer = ask(&server, local(&server, &found));
         let told = answer.header("Content-Type").unwrap();
@@ -282,7 +325,8 @@ fn private_apps() {
         assert!(target.starts_with(&base(&server)));
         // Altered or expired.
         let invalid = "link expired or invalid";
-        let flipped = if signature.starts_with('0') { signature.replacen('0', "1", 1) } else { format!("0{}", &signature[1..]) };
+        let flipped =
+            if signature.starts_with('0') { signature.replacen('0', "1", 1) } else { format!("0{}", &signature[1..]) };
         let later = expires.parse::<u64>().unwrap() + 1;
         for bad in [
             format!("{start}&expires={expires}&signature={flipped}"),

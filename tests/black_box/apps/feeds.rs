@@ -43,14 +43,35 @@ fn a_static_feed() {
     let server = Packhouse::start();
     let admin = first(&server);
     set_up(&admin);
-    let releases = ["", "1", "2", "3"].map(|n| format!("94689FEDE03FED7AB59C24337673A27837F0C3EC app-1.{n}.0-full.nupkg 7 # 10%\n"));
+    let releases = ["", "1", "2", "3"]
+        .map(|n| format!("94689FEDE03FED7AB59C24337673A27837F0C3EC app-1.{n}.0-full.nupkg 7 # 10%\n"));
     let old = noise(1, 70_000);
     let new = noise(2, 80_000);
-    admin.release(&data("1.0.0", "electron-builder"), &[("latest.yml", b"version: 1.0.0\r\n\xff"), ("App 1.0.0.exe", &old), ("App 1.0.0.exe.blockmap", b"m1"), ("same.exe", b"1")]);
-    admin.release(&data("1.1.0", "electron-builder"), &[("latest.yml", b"version: 1.1.0"), ("App 1.1.0.exe", &new), ("App 1.1.0.exe.blockmap", b"m2"), ("same.exe", b"2")]);
-    admin.release(&data("1.2.0", "squirrel_windows"), &[("releases", releases[2].as_bytes()), ("app-1.2.0-full.nupkg", b"nupkg 2")]);
+    admin.release(
+        &data("1.0.0", "electron-builder"),
+        &[
+            ("latest.yml", b"version: 1.0.0\r\n\xff"),
+            ("App 1.0.0.exe", &old),
+            ("App 1.0.0.exe.blockmap", b"m1"),
+            ("same.exe", b"1"),
+        ],
+    );
+    admin.release(
+        &data("1.1.0", "electron-builder"),
+        &[
+            ("latest.yml", b"version: 1.1.0"),
+            ("App 1.1.0.exe", &new),
+            ("App 1.1.0.exe.blockmap", b"m2"),
+            ("same.exe", b"2"),
+        ],
+    );
+    admin.release(
+        &data("1.2.0", "squirrel_windows"),
+        &[("releases", releases[2].as_bytes()), ("app-1.2.0-full.nupkg", b"nupkg 2")],
+    );
     let draft = plus(&data("1.3.0", "electron-builder"), json!({ "publish": false }));
-    let draft = admin.release(&draft, &[("latest.yml", b"version: 1.3.0"), ("App 1.3.0.exe", b"draft"), ("same.exe", b"3")]);
+    let draft =
+        admin.release(&draft, &[("latest.yml", b"version: 1.3.0"), ("App 1.3.0.exe", b"draft"), ("same.exe", b"3")]);
     for version in ["0.1.0", "1.0.0", "9-9-9"] {
         // The highest published version that has the feed.
         holds(&server, version, "latest.yml", b"version: 1.1.0", "text/yaml");
@@ -63,7 +84,18 @@ fn a_static_feed() {
         holds(&server, version, "App%201.1.0.exe.blockmap", b"m2", "application/octet-stream");
         holds(&server, version, "same.exe", b"2", "application/octet-stream");
         holds(&server, version, "app-1.2.0-full.nupkg", b"nupkg 2", "application/octet-stream");
-        for unknown in ["latest-mac.yml", "Latest.yml", "App%201.3.0.exe", "app%201.0.0.exe", "", "..", "%2e%2e", "unknown.exe", "a%2Fb", "a/b"] {
+        for unknown in [
+            "latest-mac.yml",
+            "Latest.yml",
+            "App%201.3.0.exe",
+            "app%201.0.0.exe",
+            "",
+            "..",
+            "%2e%2e",
+            "unknown.exe",
+            "a%2Fb",
+            "a/b",
+        ] {
             let answer = get(&server, version, unknown);
             assert!(matches!(answer.status, 400 | 404), "{unknown}: {}", answer.status);
             is_error_of(&answer, answer.status);
@@ -103,7 +135,22 @@ fn places() {
     let path = |parts: &[&str]| format!("/{}", parts.join("/"));
     assert_eq!(ask(&server, &path(&good)).body, b"here");
     // Another place has other files.
-    for (at, wrong) in [(1, "other"), (1, "unknown"), (2, "unknown"), (3, "nightly"), (3, "-"), (3, "unknown"), (4, "linux"), (4, "-"), (5, "arm64"), (5, "-"), (5, "%ff"), (2, "%00"), (3, ".."), (3, "%2e%2e")] {
+    for (at, wrong) in [
+        (1, "other"),
+        (1, "unknown"),
+        (2, "unknown"),
+        (3, "nightly"),
+        (3, "-"),
+        (3, "unknown"),
+        (4, "linux"),
+        (4, "-"),
+        (5, "arm64"),
+        (5, "-"),
+        (5, "%ff"),
+        (2, "%00"),
+        (3, ".."),
+        (3, "%2e%2e"),
+    ] {
         let mut parts = good;
         parts[at] = wrong;
         let answer = ask(&server, &path(&parts));
@@ -118,7 +165,10 @@ fn places() {
     }
     // Names are percent-decoded once.
     admin.create_app("My App");
-    admin.release(&plus(&data("1.0.0", "electron-builder"), json!({ "app_name": "My App" })), &[("latest.yml", b"mine"), ("größe 100%.exe", b"x")]);
+    admin.release(
+        &plus(&data("1.0.0", "electron-builder"), json!({ "app_name": "My App" })),
+        &[("latest.yml", b"mine"), ("größe 100%.exe", b"x")],
+    );
     let folder = format!("/update/{}/My%20App/stable/a%6Cl/amd64/0-9", segment(ADMIN_USER));
     assert_eq!(ask(&server, &format!("{folder}/latest.yml")).body, b"mine");
     assert_eq!(ask(&server, &format!("{folder}/{}", segment("größe 100%.exe"))).body, b"x");
@@ -131,7 +181,10 @@ fn private_folders() {
     let admin = first(&server);
     set_up(&admin);
     admin.create_app_with(&json!({ "app": "hidden", "private": true }), &[]);
-    admin.release(&plus(&data("1.0.0", "electron-builder"), json!({ "app_name": "hidden" })), &[("latest.yml", b"yml"), ("a.exe", b"bytes")]);
+    admin.release(
+        &plus(&data("1.0.0", "electron-builder"), json!({ "app_name": "hidden" })),
+        &[("latest.yml", b"yml"), ("a.exe", b"bytes")],
+    );
     let other = sign_up(&server, "other");
     for file in ["latest.yml", "a.exe", "unknown.exe"] {
         let path = format!("/update/{ADMIN_USER}/hidden/stable/all/amd64/1.0.0/{file}");
@@ -151,37 +204,57 @@ fn the_appcast() {
     assert_eq!(get(&server, "1.0.0", "appcast.xml").status, 404);
     let archive = noise(3, 12_345);
     let changelog = "<h1>Größe</h1> & ]]> \"more\"]]>]]>\n";
-    admin.release(&plus(&data("1.0.0", "sparkle"), json!({ "signature": "sig+/=\"<&" })), &[("App & <1>.zip", &archive)]);
-    admin.release(&plus(&data("1.10.0", "sparkle"), json!({ "changelog": changelog, "critical": true })), &[("notes.txt", b"n"), ("App.dmg", b"dmg")]);
+    admin.release(
+        &plus(&data("1.0.0", "sparkle"), json!({ "signature": "sig+/=\"<&" })),
+        &[("App & <1>.zip", &archive)],
+    );
+    admin.release(
+        &plus(&data("1.10.0", "sparkle"), json!({ "changelog": changelog, "critical": true })),
+        &[("notes.txt", b"n"), ("App.dmg", b"dmg")],
+    );
     admin.release(&data("1.9.0", "sparkle"), &[("App.tar.xz", b"tar")]);
     admin.release(&data("1.11.0", "sparkle"), &[("notes.txt", b"n")]);
     admin.release(&plus(&data("1.12.0", "sparkle"), json!({ "publish": false })), &[("App.zip", b"z")]);
     let answer = get(&server, "1.0.0", "appcast.xml");
     assert!(answer.header("Content-Type").is_some_and(|kind| kind.starts_with("application/xml")));
     let text = answer.text();
-    let folder = |version: &str| format!("{}/download/sparkle/{ADMIN_USER}/secondapp/{version}/stable/all/amd64", base(&server));
+    let folder =
+        |version: &str| format!("{}/download/sparkle/{ADMIN_USER}/secondapp/{version}/stable/all/amd64", base(&server));
     let items: Vec<&str> = text.split("<item>").skip(1).collect();
     let versions = ["1.10.0", "1.9.0", "1.0.0"];
     assert_eq!(items.len(), versions.len(), "{text}");
     assert!(text.contains("xmlns:sparkle=\"http://www.andymatuschak.org/xml-namespaces/sparkle\""), "{text}");
     for (item, version) in items.iter().zip(versions) {
         assert!(item.contains(&format!("<sparkle:version>{version}</sparkle:version>")), "{item}");
-        assert!(item.contains(&format!("<sparkle:shortVersionString>{version}</sparkle:shortVersionString>")), "{item}");
+        assert!(
+            item.contains(&format!("<sparkle:shortVersionString>{version}</sparkle:shortVersionString>")),
+            "{item}"
+        );
         assert_eq!(item.contains("<sparkle:criticalUpdate"), version == "1.10.0");
         assert_eq!(item.contains("<description>"), version == "1.10.0");
         assert_eq!(item.contains("sparkle:edSignature"), version == "1.0.0");
-        let file = if version == "1.0.0" { "App%20%26%20%3C1%3E.zip" } else if version == "1.9.0" { "App.tar.xz" } else { "App.dmg" };
+        let file = if version == "1.0.0" {
+            "App%20%26%20%3C1%3E.zip"
+        } else if version == "1.9.0" {
+            "App.tar.xz"
+        } else {
+            "App.dmg"
+        };
         let url = format!("url=\"{}/{file}\"", folder(version));
         assert!(item.contains(&url), "{url} is not in {item}");
     }
     assert!(items[2].contains("length=\"12345\""), "{}", items[2]);
     assert!(!text.contains("App & <1>"));
     // The independent parser of `clients.rs` reads the same feed.
-    super::clients::reads_appcast(&server, &format!("/update/{ADMIN_USER}/{FOLDER}/1.0.0/appcast.xml"), &json!([
-        { "version": "1.10.0", "critical": true, "description": changelog, "url": format!("{}/App.dmg", folder("1.10.0")), "length": 3, "signature": null },
-        { "version": "1.9.0", "critical": false, "description": null, "url": format!("{}/App.tar.xz", folder("1.9.0")), "length": 3, "signature": null },
-        { "version": "1.0.0", "critical": false, "description": null, "url": format!("{}/App%20%26%20%3C1%3E.zip", folder("1.0.0")), "length": 12345, "signature": "sig+/=\"<&" },
-    ]));
+    super::clients::reads_appcast(
+        &server,
+        &format!("/update/{ADMIN_USER}/{FOLDER}/1.0.0/appcast.xml"),
+        &json!([
+            { "version": "1.10.0", "critical": true, "description": changelog, "url": format!("{}/App.dmg", folder("1.10.0")), "length": 3, "signature": null },
+            { "version": "1.9.0", "critical": false, "description": null, "url": format!("{}/App.tar.xz", folder("1.9.0")), "length": 3, "signature": null },
+            { "version": "1.0.0", "critical": false, "description": null, "url": format!("{}/App%20%26%20%3C1%3E.zip", folder("1.0.0")), "length": 12345, "signature": "sig+/=\"<&" },
+        ]),
+    );
 }
 
 #[test]

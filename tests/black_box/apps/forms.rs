@@ -1,7 +1,5 @@
 //! `faynosync.md` §5: the rules of every multipart route.
 
-use std::io::Write;
-
 use serde_json::json;
 
 use crate::client::Request;
@@ -122,11 +120,17 @@ fn broken_bodies_leave_nothing() {
         }
         let (kind, open) = form.unfinished();
         is_error_of(&admin.send(Request::post(path).body(&kind, open)), 400);
-        for kind in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=other", "multipart/mixed"] {
+        for kind in [
+            "multipart/form-data",
+            "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=other",
+            "multipart/mixed",
+        ] {
             is_error_of(&admin.send(Request::post(path).body(kind, body.clone())), 400);
         }
         is_error_of(&admin.send(Request::post(path).body("multipart/form-data; boundary=x", Vec::new())), 400);
-        let without_blank = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"data\"\r\n{data}\r\n--{BOUNDARY}--\r\n");
+        let without_blank =
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"data\"\r\n{data}\r\n--{BOUNDARY}--\r\n");
         let kind = format!("multipart/form-data; boundary={BOUNDARY}");
         is_error_of(&admin.send(Request::post(path).body(&kind, without_blank)), 400);
         assert_eq!(admin.view(), before, "{path}");
@@ -170,7 +174,19 @@ fn file_names() {
     admin.set_up();
     let long = format!("{}.deb", "n".repeat(252));
     let refused = [
-        "", ".", "..", "a/", "a\\", "../..", "dir/.", "..\\..", "a\u{1}b.deb", "a\u{0}.deb", "a\u{7f}.deb", "a\tb.deb", long.as_str(),
+        "",
+        ".",
+        "..",
+        "a/",
+        "a\\",
+        "../..",
+        "dir/.",
+        "..\\..",
+        "a\u{1}b.deb",
+        "a\u{0}.deb",
+        "a\u{7f}.deb",
+        "a\tb.deb",
+        long.as_str(),
     ];
     for name in refused {
         let answer = admin.upload(&release("1"), &[(name, b"a")]);

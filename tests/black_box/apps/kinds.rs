@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::server::Packhouse;
 
-use super::{KINDS, NOBODY, Person, asks, check, fetch, first, id_of, is_error_of, is_exactly, is_refused, is_time, plus, release, sign_up};
+use super::{
+    KINDS, NOBODY, Person, asks, check, fetch, first, id_of, is_error_of, is_exactly, is_refused, is_time, plus,
+    release, sign_up,
+};
 
 const IN_USE: &str = "you can't delete this item because it is related to other items";
 
@@ -73,12 +76,20 @@ fn update() {
     let ids: Vec<String> = KINDS.iter().map(|kind| admin.create(kind.word, "old")).collect();
     for (kind, id) in KINDS.iter().zip(&ids) {
         let word = kind.word;
-        let change = |who: &Person<'_>, id: &str, name: &str| who.post(&format!("/{word}/update"), &json!({ "id": id, word: name }));
+        let change = |who: &Person<'_>, id: &str, name: &str| {
+            who.post(&format!("/{word}/update"), &json!({ "id": id, word: name }))
+        };
         let done = json!({ format!("update{}Result.Updated", kind.key): true });
         is_exactly(&change(&admin, id, "new"), 200, &done);
         assert_eq!(admin.names(word), ["new"]);
         is_exactly(&change(&admin, id, "new"), 200, &done);
-        for bad in ["x", "641459ffb8760d74164e7e3", "641459ffb8760d74164e7e3cc", "641459ffb8760d74164e7e3g", "../../../../../../../../"] {
+        for bad in [
+            "x",
+            "641459ffb8760d74164e7e3",
+            "641459ffb8760d74164e7e3cc",
+            "641459ffb8760d74164e7e3g",
+            "../../../../../../../../",
+        ] {
             change(&admin, bad, "newer").is_error(400, "invalid id format");
         }
         let another_kind: Vec<&String> = ids.iter().filter(|other| *other != id).chain([&app]).collect();
@@ -171,7 +182,9 @@ fn renaming() {
     admin.release(&release("0.0.1"), &[("a.deb", b"the bytes")]);
     let before = admin.version("secondapp");
     let link = before["Artifacts"][0]["Link"].as_str().unwrap().to_owned();
-    for (word, id, name) in [("channel", &world.stable, "Stable"), ("platform", &world.linux, "Linux"), ("arch", &world.amd64, "x64")] {
+    for (word, id, name) in
+        [("channel", &world.stable, "Stable"), ("platform", &world.linux, "Linux"), ("arch", &world.amd64, "x64")]
+    {
         assert_eq!(admin.post(&format!("/{word}/update"), &json!({ "id": id, word: name })).status, 200);
     }
     let after = admin.version("secondapp");
@@ -181,7 +194,13 @@ fn renaming() {
     assert_eq!(artifact["Link"], json!(link));
     assert_eq!(fetch(&server, &link), b"the bytes");
     check(&server, &asks("0.0.0")).is_error(400, "wrong name of channel. Channel does not exist");
-    let renamed = [("app_name", "secondapp"), ("version", "0.0.0"), ("channel", "Stable"), ("platform", "Linux"), ("arch", "x64")];
+    let renamed = [
+        ("app_name", "secondapp"),
+        ("version", "0.0.0"),
+        ("channel", "Stable"),
+        ("platform", "Linux"),
+        ("arch", "x64"),
+    ];
     assert_eq!(check(&server, &renamed).is_json(200)["update_url_deb"], json!(link));
     // A key that the new names would give is not taken: the key was fixed at upload.
     admin.create("channel", "stable");
@@ -209,11 +228,19 @@ fn updaters() {
         answer.is_error_like(400, &format!("invalid updater type: {kind}"));
     }
     create(json!([t("manual", true), t("manual", false)])).is_error(400, "duplicate updater type: manual");
-    create(json!([t("manual", true), t("sparkle", false), t("sparkle", false)])).is_error(400, "duplicate updater type: sparkle");
-    create(json!([t("manual", false), t("sparkle", false)])).is_error(400, "exactly one updater must be set as default");
+    create(json!([t("manual", true), t("sparkle", false), t("sparkle", false)]))
+        .is_error(400, "duplicate updater type: sparkle");
+    create(json!([t("manual", false), t("sparkle", false)]))
+        .is_error(400, "exactly one updater must be set as default");
     create(json!([{ "type": "manual" }])).is_error(400, "exactly one updater must be set as default");
     create(json!([t("manual", true), t("sparkle", true)])).is_error(400, "only one updater can be set as default");
-    for bad in [json!("manual"), json!(["manual"]), json!([{ "type": 7, "default": true }]), json!([{ "type": "manual", "default": "yes" }]), json!(7)] {
+    for bad in [
+        json!("manual"),
+        json!(["manual"]),
+        json!([{ "type": 7, "default": true }]),
+        json!([{ "type": "manual", "default": "yes" }]),
+        json!(7),
+    ] {
         is_error_of(&create(bad), 400);
     }
     assert!(admin.names("platform").is_empty());
@@ -223,7 +250,10 @@ fn updaters() {
     let id = admin.create_with("platform", &json!({ "platform": "all", "updaters": given }));
     admin.create_with("platform", &json!({ "platform": "empty", "updaters": [] }));
     admin.create_with("platform", &json!({ "platform": "none" }));
-    admin.create_with("platform", &json!({ "platform": "short", "updaters": [{ "type": "sparkle" }, t("manual", true)] }));
+    admin.create_with(
+        "platform",
+        &json!({ "platform": "short", "updaters": [{ "type": "sparkle" }, t("manual", true)] }),
+    );
     let listed = |name: &str| {
         let list = admin.list("platform");
         list.iter().find(|entry| entry["PlatformName"] == name).unwrap()["Updaters"].clone()
@@ -238,9 +268,11 @@ fn updaters() {
     is_exactly(&update(json!({})), 200, &done);
     assert_eq!(listed("all"), json!(given));
     update(json!({ "updaters": [t("x", true)] })).is_error_like(400, "invalid updater type: x");
-    update(json!({ "updaters": [t("manual", true), t("manual", true)] })).is_error(400, "duplicate updater type: manual");
+    update(json!({ "updaters": [t("manual", true), t("manual", true)] }))
+        .is_error(400, "duplicate updater type: manual");
     update(json!({ "updaters": [t("manual", false)] })).is_error(400, "exactly one updater must be set as default");
-    update(json!({ "updaters": [t("manual", true), t("sparkle", true)] })).is_error(400, "only one updater can be set as default");
+    update(json!({ "updaters": [t("manual", true), t("sparkle", true)] }))
+        .is_error(400, "only one updater can be set as default");
     assert_eq!(listed("all"), json!(given));
     is_exactly(&update(json!({ "updaters": [t("manual", true)] })), 200, &done);
     assert_eq!(listed("all"), json!([t("manual", true)]));

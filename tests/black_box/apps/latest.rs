@@ -27,16 +27,17 @@ fn rows() {
     let admin = first(&server);
     admin.set_up();
     let put = |version: &str, platform: &str, arch: &str, publish: bool, files: &[(&str, &[u8])]| {
-        admin.release(&plus(&release(version), json!({ "platform": platform, "arch": arch, "publish": publish })), files);
+        admin.release(
+            &plus(&release(version), json!({ "platform": platform, "arch": arch, "publish": publish })),
+            files,
+        );
     };
     put("0.0.1", "linux", "amd64", true, &[("a.deb", b"1")]);
     put("0.0.2", "linux", "amd64", true, &[("a.deb", b"2"), ("a.rpm", b"2"), ("a", b"2")]);
     put("0.0.2", "windows", "amd64", true, &[("a.exe", b"2")]);
     put("0.0.3", "linux", "arm64", true, &[("a.deb", b"3")]);
     put("0.0.9", "linux", "amd64", false, &[("a.deb", b"9")]);
-    let url = |version: &str, platform: &str, arch: &str, extension: &str| {
-        json!({ "url": link(&server, &format!("secondapp/stable/{platform}/{arch}/secondapp-{version}{extension}")) })
-    };
+    let url = |version: &str, platform: &str, arch: &str, extension: &str| json!({ "url": link(&server, &format!("secondapp/stable/{platform}/{arch}/secondapp-{version}{extension}")) });
     let app = ("app_name", "secondapp");
     let stable = ("channel", "stable");
 
@@ -83,7 +84,10 @@ fn without_names() {
     let url = |extension: &str| json!({ "url": link(&server, &format!("secondapp/secondapp-1.0{extension}")) });
     let expected = json!({ "default": { "default": { "default": { "deb": url(".deb"), "tar.gz": url(".tar.gz") } } } });
     is_exactly(&latest(&server, &[("app_name", "secondapp")]), 200, &expected);
-    leads_to(&latest(&server, &[("app_name", "secondapp"), ("package", "tar.gz")]), url(".tar.gz")["url"].as_str().unwrap());
+    leads_to(
+        &latest(&server, &[("app_name", "secondapp"), ("package", "tar.gz")]),
+        url(".tar.gz")["url"].as_str().unwrap(),
+    );
 }
 
 #[test]

@@ -18,8 +18,15 @@ fn filters() {
     let server = Packhouse::start();
     let admin = first(&server);
     admin.set_up();
-    let upload = |version: &str, channel: &str, platform: &str, arch: &str, publish: bool, critical: bool, file: &str| {
-        let more = json!({ "channel": channel, "platform": platform, "arch": arch, "publish": publish, "critical": critical });
+    let upload = |version: &str,
+                  channel: &str,
+                  platform: &str,
+                  arch: &str,
+                  publish: bool,
+                  critical: bool,
+                  file: &str| {
+        let more =
+            json!({ "channel": channel, "platform": platform, "arch": arch, "publish": publish, "critical": critical });
         admin.release(&plus(&release(version), more), &[(file, b"x")]);
     };
     upload("0.0.9", "stable", "linux", "amd64", true, false, "a.deb");

@@ -66,7 +66,14 @@ const KINDS: [Kind; 3] = [
         invalid: "invalid platform name",
         group: "platforms",
     },
-    Kind { word: "arch", key: "Arch", list: "archs", name: "ArchID", invalid: "invalid architecture name", group: "archs" },
+    Kind {
+        word: "arch",
+        key: "Arch",
+        list: "archs",
+        name: "ArchID",
+        invalid: "invalid architecture name",
+        group: "archs",
+    },
 ];
 
 /// Somebody who is logged in.
@@ -98,7 +105,11 @@ fn first(server: &Packhouse) -> Person<'_> {
 fn sign_up<'a>(server: &'a Packhouse, name: &str) -> Person<'a> {
     server.secret(PASSWORD);
     let body = json!({ "username": name, "password": PASSWORD, "api_key": SIGNUP_KEY });
-    is_exactly(&server.send(Request::post("/signup").json(&body)), 200, &json!({ "result": "Successfully created admin user." }));
+    is_exactly(
+        &server.send(Request::post("/signup").json(&body)),
+        200,
+        &json!({ "result": "Successfully created admin user." }),
+    );
     log_in(server, name, PASSWORD)
 }
 

@@ -96,8 +96,31 @@ fn the_same_names_in_two_tenants() {
 }
 
 const BAD_VERSIONS: &[&str] = &[
-    "v1", ".1", "1.", "-1", "1-", "1..2", "1--2", "1.-2", ".", "-", "1.2.3.4.5.6.7", "1.1234567890123456789", "1 ", " 1", "1.0\n",
-    "1_2", "1,2", "1.x", "0x1", "+1", "1e3", "١.٠", "1/2", "1.2.3\u{0}", "latest",
+    "v1",
+    ".1",
+    "1.",
+    "-1",
+    "1-",
+    "1..2",
+    "1--2",
+    "1.-2",
+    ".",
+    "-",
+    "1.2.3.4.5.6.7",
+    "1.1234567890123456789",
+    "1 ",
+    " 1",
+    "1.0\n",
+    "1_2",
+    "1,2",
+    "1.x",
+    "0x1",
+    "+1",
+    "1e3",
+    "١.٠",
+    "1/2",
+    "1.2.3\u{0}",
+    "latest",
 ];
 
 #[test]
@@ -132,7 +155,9 @@ const RISING: &[&[&str]] = &[
     &["9"],
     &["10"],
     &["999999999999999999"],
-    &["999999999999999999.999999999999999999.999999999999999999.999999999999999999.999999999999999999.999999999999999999"],
+    &[
+        "999999999999999999.999999999999999999.999999999999999999.999999999999999999.999999999999999999.999999999999999999",
+    ],
 ];
 
 /// What a client with version `asked` is told.
@@ -159,7 +184,8 @@ fn order() {
         }
         id_of(&json!(id));
     }
-    let listed: Vec<Value> = admin.versions("secondapp").into_iter().map(|version| version["Version"].clone()).collect();
+    let listed: Vec<Value> =
+        admin.versions("secondapp").into_iter().map(|version| version["Version"].clone()).collect();
     let expected: Vec<Value> = RISING.iter().rev().map(|row| json!(row[0])).collect();
     assert_eq!(listed, expected);
 }

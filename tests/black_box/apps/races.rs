@@ -162,7 +162,11 @@ fn readers_see_all_or_nothing() {
                 }
                 let told = check(&server, &asks("0")).is_json(200);
                 if told["update_available"] == true {
-                    assert_eq!(told.as_object().unwrap().keys().filter(|key| key.starts_with("update_url_")).count(), 6, "{told}");
+                    assert_eq!(
+                        told.as_object().unwrap().keys().filter(|key| key.starts_with("update_url_")).count(),
+                        6,
+                        "{told}"
+                    );
                 }
             }
             seen
@@ -181,7 +185,6 @@ fn readers_see_all_or_nothing() {
 #[test]
 fn a_user_deleted_during_an_upload() {
     // A user deleted meanwhile: the upload is done as begun or refused as a whole, never half there.
-    use std::io::Write;
     use std::sync::mpsc;
 
     let server = Packhouse::start();

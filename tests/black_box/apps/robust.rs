@@ -10,7 +10,8 @@ use super::accounts::CLOSED;
 use super::{ADMIN_USER, and, asks, check, first, is_error_of, is_exactly, release, with_query};
 
 /// Routes without a session, beside [`CLOSED`].
-const OPEN: &[(&str, &str)] = &[("POST", "/signup"), ("POST", "/login"), ("GET", "/checkVersion"), ("GET", "/apps/latest"), ("GET", "/download")];
+const OPEN: &[(&str, &str)] =
+    &[("POST", "/signup"), ("POST", "/login"), ("GET", "/checkVersion"), ("GET", "/apps/latest"), ("GET", "/download")];
 
 /// Checks that this is an answer to a caller's mistake.
 #[track_caller]
@@ -42,9 +43,32 @@ fn routes_and_methods() {
         }
     }
     for path in [
-        "/channel", "/channel/", "/channel/unknown", "/channel/list/", "/channel//list", "/Channel/list", "/app/unknown", "/apps", "/apps/unknown",
-        "/user", "/user/list", "/users", "/upload/x", "/search/x", "/checkversion", "/checkVersion/", "/checkVersion/x", "/telemetry/x", "/update",
-        "/update/", "/update/a/b/c", "/admin", "/admin/unknown", "/whoami/x", "/artifact", "/artifact/list",
+        "/channel",
+        "/channel/",
+        "/channel/unknown",
+        "/channel/list/",
+        "/channel//list",
+        "/Channel/list",
+        "/app/unknown",
+        "/apps",
+        "/apps/unknown",
+        "/user",
+        "/user/list",
+        "/users",
+        "/upload/x",
+        "/search/x",
+        "/checkversion",
+        "/checkVersion/",
+        "/checkVersion/x",
+        "/telemetry/x",
+        "/update",
+        "/update/",
+        "/update/a/b/c",
+        "/admin",
+        "/admin/unknown",
+        "/whoami/x",
+        "/artifact",
+        "/artifact/list",
     ] {
         for request in [Request::get(path), Request::post(path)] {
             let answer = admin.send(request);
@@ -62,8 +86,42 @@ fn broken_paths_and_queries() {
     admin.set_up();
     admin.release(&release("1.0"), &[("a.deb", b"x")]);
     let odd = [
-        "%", "%z", "%zz", "%2", "%00", "a%00b", "%ff", "%c3%28", "%ed%a0%80", "..", "%2e%2e", "%2e%2e%2f", "..%5c", "%2F", "%252e", ".", "%0d%0aX:y", "%0a", "%7f",
-        "%e2%80%ae", "'", "%22", "%3Cscript%3E", "%F0%9F%A6%80", "$(id)", "*", "[", "{}", "a,b", ";", "~", "%20", "+", "-1", "0x10", "1e9",
+        "%",
+        "%z",
+        "%zz",
+        "%2",
+        "%00",
+        "a%00b",
+        "%ff",
+        "%c3%28",
+        "%ed%a0%80",
+        "..",
+        "%2e%2e",
+        "%2e%2e%2f",
+        "..%5c",
+        "%2F",
+        "%252e",
+        ".",
+        "%0d%0aX:y",
+        "%0a",
+        "%7f",
+        "%e2%80%ae",
+        "'",
+        "%22",
+        "%3Cscript%3E",
+        "%F0%9F%A6%80",
+        "$(id)",
+        "*",
+        "[",
+        "{}",
+        "a,b",
+        ";",
+        "~",
+        "%20",
+        "+",
+        "-1",
+        "0x10",
+        "1e9",
     ];
     let queries = [
         ("/checkVersion", vec!["app_name", "version", "channel", "platform", "arch", "owner", "updater"]),
@@ -82,9 +140,17 @@ fn broken_paths_and_queries() {
     for (path, names) in queries {
         let method = if path.ends_with("delete") { "DELETE" } else { "GET" };
         for name in names {
-            let defaults = [("app_name", "secondapp"), ("version", "1.0"), ("channel", "stable"), ("platform", "linux"), ("arch", "amd64")];
+            let defaults = [
+                ("app_name", "secondapp"),
+                ("version", "1.0"),
+                ("channel", "stable"),
+                ("platform", "linux"),
+                ("arch", "amd64"),
+            ];
             let rest = match path {
-                "/checkVersion" | "/apps/latest" | "/search" => with_query("", &super::without(&defaults, name)).replacen('?', "&", 1),
+                "/checkVersion" | "/apps/latest" | "/search" => {
+                    with_query("", &super::without(&defaults, name)).replacen('?', "&", 1)
+                }
                 "/download" if name != "key" => "&key=secondapp/stable/linux/amd64/secondapp-1.0.deb".to_owned(),
                 _ => String::new(),
             };
@@ -94,7 +160,10 @@ fn broken_paths_and_queries() {
                 assert!(answer.status < 500, "{method} {target}: {}", answer.status);
                 if answer.status >= 400 {
                     is_refusal(&answer, &target);
-                    assert!(!answer.text().contains("/src/") && !answer.text().contains(server.data().to_str().unwrap()), "{target}");
+                    assert!(
+                        !answer.text().contains("/src/") && !answer.text().contains(server.data().to_str().unwrap()),
+                        "{target}"
+                    );
                 }
             }
         }
@@ -127,8 +196,31 @@ fn broken_json() {
     let id = admin.id();
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     let bodies: Vec<Vec<u8>> = [
-        "", " ", "{", "}", "[", "]", "null", "true", "0", "-0.0e999", "1e400", "\"", "\"\\ud800\"", "{\"a\"}", "{\"a\":}", "{,}", "{\"a\":1,}", "{'a':1}",
-        "{\"a\":1}{\"a\":2}", "// x\n{}", "NaN", "{\"id\":1e400}", "[[[[[]]]]]", "{\"id\":{\"$ne\":null}}", "{\"username\":{\"$gt\":\"\"},\"password\":{\"$gt\":\"\"}}",
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "null",
+        "true",
+        "0",
+        "-0.0e999",
+        "1e400",
+        "\"",
+        "\"\\ud800\"",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{,}",
+        "{\"a\":1,}",
+        "{'a':1}",
+        "{\"a\":1}{\"a\":2}",
+        "// x\n{}",
+        "NaN",
+        "{\"id\":1e400}",
+        "[[[[[]]]]]",
+        "{\"id\":{\"$ne\":null}}",
+        "{\"username\":{\"$gt\":\"\"},\"password\":{\"$gt\":\"\"}}",
         "{\"username\":\"\\u0000\",\"password\":\"\\u0000\",\"api_key\":\"\\u0000\"}",
     ]
     .iter()
@@ -145,7 +237,10 @@ fn broken_json() {
     ])
     .collect();
     let paths = CLOSED.iter().map(|(_, path)| *path).chain(["/login", "/signup"]);
-    let paths: Vec<&str> = paths.filter(|path| ["create", "update", "login", "signup"].iter().any(|end| path.ends_with(end))).chain(["/user/delete"]).collect();
+    let paths: Vec<&str> = paths
+        .filter(|path| ["create", "update", "login", "signup"].iter().any(|end| path.ends_with(end)))
+        .chain(["/user/delete"])
+        .collect();
     for path in paths {
         let method = if path == "/user/delete" { "DELETE" } else { "POST" };
         for (at, body) in bodies.iter().enumerate() {
@@ -156,7 +251,11 @@ fn broken_json() {
             }
             is_refusal(&answer, &format!("{method} {path} body {at}"));
             let expected = if body.len() > 1 << 20 { 413 } else { 400 };
-            assert!(answer.status == expected || matches!((path, answer.status), ("/login" | "/signup", 401)), "{path} body {at}: {}", answer.status);
+            assert!(
+                answer.status == expected || matches!((path, answer.status), ("/login" | "/signup", 401)),
+                "{path} body {at}: {}",
+                answer.status
+            );
         }
         is_alive(&server);
     }
@@ -182,7 +281,9 @@ fn odd_headers() {
     let path = with_query("/checkVersion", &asks("0.9"));
     for host in ["a b", "", "a/b", "a@b", "<script>", "a\"b", "größe", "a,b", "[::1", "x:99999", "%0d%0a"] {
         let mut connection = server.connect();
-        connection.write(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        connection
+            .write(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
         let answer = connection.answer("GET");
         assert!(matches!(answer.status, 200 | 400), "{host}: {}", answer.status);
         if answer.status == 200 {
@@ -191,12 +292,21 @@ fn odd_headers() {
         }
     }
     for (name, value) in [
-        ("X-Device-ID", "\u{1}".to_owned()), ("X-Device-ID", "größe".to_owned()), ("X-Device-ID", "d".repeat(20_000)), ("Accept", "text/html".to_owned()),
-        ("X-Forwarded-Host", "evil.example".to_owned()), ("X-Forwarded-Proto", "https".to_owned()), ("Forwarded", "host=evil.example;proto=https".to_owned()),
-        ("X-HTTP-Method-Override", "DELETE".to_owned()), ("X-Original-URL", "/whoami".to_owned()), ("Cookie", format!("token={}", admin.token)),
+        ("X-Device-ID", "\u{1}".to_owned()),
+        ("X-Device-ID", "größe".to_owned()),
+        ("X-Device-ID", "d".repeat(20_000)),
+        ("Accept", "text/html".to_owned()),
+        ("X-Forwarded-Host", "evil.example".to_owned()),
+        ("X-Forwarded-Proto", "https".to_owned()),
+        ("Forwarded", "host=evil.example;proto=https".to_owned()),
+        ("X-HTTP-Method-Override", "DELETE".to_owned()),
+        ("X-Original-URL", "/whoami".to_owned()),
+        ("Cookie", format!("token={}", admin.token)),
     ] {
         let mut connection = server.connect();
-        let _ = connection.write(format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{name}: {value}\r\n\r\n").as_bytes());
+        let _ = connection.write(
+            format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{name}: {value}\r\n\r\n").as_bytes(),
+        );
         let answer = connection.answer("GET");
         assert!(matches!(answer.status, 200 | 400), "{name}: {}", answer.status);
         if answer.status == 200 {
@@ -206,7 +316,9 @@ fn odd_headers() {
     // No cookie and no query is a session.
     let cookie = format!("token={}; Authorization=Bearer {}", admin.token, admin.token);
     server.send(Request::get("/whoami").header("Cookie", &cookie)).is_error(401, "missing authorization header");
-    server.send(Request::get(&format!("/whoami?token={}", admin.token.replace('.', "%2E")))).is_error(401, "missing authorization header");
+    server
+        .send(Request::get(&format!("/whoami?token={}", admin.token.replace('.', "%2E"))))
+        .is_error(401, "missing authorization header");
     is_alive(&server);
 }
 
@@ -293,13 +405,28 @@ fn cors() {
             let answer = server.send(request);
             assert_eq!(answer.status, 204, "{path}");
             assert_eq!(answer.header("Access-Control-Allow-Origin"), Some(origin));
-            assert!(answer.header("Access-Control-Allow-Methods").is_some_and(|methods| methods.contains(method)), "{path}");
+            assert!(
+                answer.header("Access-Control-Allow-Methods").is_some_and(|methods| methods.contains(method)),
+                "{path}"
+            );
             let headers = answer.header("Access-Control-Allow-Headers").unwrap().to_lowercase();
             assert!(headers.contains("authorization") && headers.contains("content-type"), "{headers}");
         }
     }
-    for origin in ["https://dash.example.evil", "http://dash.example", "https://dash.example:443", "null", "", "*", "HTTPS://DASH.EXAMPLE", "https://dash.example, x"] {
-        for request in [Request::get("/app/list"), Request::new("OPTIONS", "/app/list").header("Access-Control-Request-Method", "GET")] {
+    for origin in [
+        "https://dash.example.evil",
+        "http://dash.example",
+        "https://dash.example:443",
+        "null",
+        "",
+        "*",
+        "HTTPS://DASH.EXAMPLE",
+        "https://dash.example, x",
+    ] {
+        for request in [
+            Request::get("/app/list"),
+            Request::new("OPTIONS", "/app/list").header("Access-Control-Request-Method", "GET"),
+        ] {
             let answer = admin.send(request.header("Origin", origin));
             let told = answer.headers.iter().any(|(name, _)| name.to_lowercase().starts_with("access-control-"));
             assert!(!told, "{origin}: {:?}", answer.headers);
@@ -326,7 +453,10 @@ fn secrets_stay_secret() {
         }
         let signatures = |person: &super::Person<'_>| person.token.rsplit_once('.').unwrap().1.to_owned();
         let tokens = [&admin, &other, &helper].map(signatures);
-        [super::PASSWORD.to_owned(), "wrong-PASSWORD-91".to_owned(), crate::server::ADMIN_PASSWORD.to_owned()].into_iter().chain(tokens).collect::<Vec<_>>()
+        [super::PASSWORD.to_owned(), "wrong-PASSWORD-91".to_owned(), crate::server::ADMIN_PASSWORD.to_owned()]
+            .into_iter()
+            .chain(tokens)
+            .collect::<Vec<_>>()
     };
     assert!(server.stop().success());
     for file in crate::server::files_below(server.data()) {

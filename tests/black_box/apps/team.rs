@@ -7,8 +7,8 @@ use crate::server::{ADMIN_USER, Packhouse};
 
 use super::accounts::is_dead;
 use super::{
-    KINDS, NOBODY, PASSWORD, Person, World, asks, check, first, form, id_of, is_error_of, is_exactly, is_refused, is_time, log_in, minus, plus,
-    release, sign_up,
+    KINDS, NOBODY, PASSWORD, Person, World, asks, check, first, form, id_of, is_error_of, is_exactly, is_refused,
+    is_time, log_in, minus, plus, release, sign_up,
 };
 
 /// Every flag, as group and name.
@@ -92,28 +92,46 @@ type Act = fn(&Stage<'_>) -> Answer;
 
 /// The flag an action needs, the status of its success, and the action.
 const ACTS: &[(&str, (&str, &str), u16, Act)] = &[
-    ("create channel", ("channels", "create"), 200, |s| s.helper.post("/channel/create", &json!({ "channel": format!("{}x", s.tag) }))),
+    ("create channel", ("channels", "create"), 200, |s| {
+        s.helper.post("/channel/create", &json!({ "channel": format!("{}x", s.tag) }))
+    }),
     ("update channel", ("channels", "edit"), 200, |s| {
         s.helper.post("/channel/update", &json!({ "id": s.kinds[0], "channel": format!("{}y", s.tag) }))
     }),
     ("delete channel", ("channels", "delete"), 409, |s| s.helper.delete(&format!("/channel/delete?id={}", s.kinds[0]))),
-    ("create platform", ("platforms", "create"), 200, |s| s.helper.post("/platform/create", &json!({ "platform": format!("{}x", s.tag) }))),
+    ("create platform", ("platforms", "create"), 200, |s| {
+        s.helper.post("/platform/create", &json!({ "platform": format!("{}x", s.tag) }))
+    }),
     ("update platform", ("platforms", "edit"), 200, |s| {
         s.helper.post("/platform/update", &json!({ "id": s.kinds[1], "platform": format!("{}y", s.tag) }))
     }),
-    ("delete platform", ("platforms", "delete"), 409, |s| s.helper.delete(&format!("/platform/delete?id={}", s.kinds[1]))),
-    ("create arch", ("archs", "create"), 200, |s| s.helper.post("/arch/create", &json!({ "arch": format!("{}x", s.tag) }))),
-    ("update arch", ("archs", "edit"), 200, |s| s.helper.post("/arch/update", &json!({ "id": s.kinds[2], "arch": format!("{}y", s.tag) }))),
+    ("delete platform", ("platforms", "delete"), 409, |s| {
+        s.helper.delete(&format!("/platform/delete?id={}", s.kinds[1]))
+    }),
+    ("create arch", ("archs", "create"), 200, |s| {
+        s.helper.post("/arch/create", &json!({ "arch": format!("{}x", s.tag) }))
+    }),
+    ("update arch", ("archs", "edit"), 200, |s| {
+        s.helper.post("/arch/update", &json!({ "id": s.kinds[2], "arch": format!("{}y", s.tag) }))
+    }),
     ("delete arch", ("archs", "delete"), 409, |s| s.helper.delete(&format!("/arch/delete?id={}", s.kinds[2]))),
-    ("create app", ("apps", "create"), 200, |s| s.helper.send_form("/app/create", form(&json!({ "app": format!("{}x", s.tag) }), &[]))),
+    ("create app", ("apps", "create"), 200, |s| {
+        s.helper.send_form("/app/create", form(&json!({ "app": format!("{}x", s.tag) }), &[]))
+    }),
     ("update app", ("apps", "edit"), 200, |s| {
         s.helper.send_form("/app/update", form(&json!({ "id": s.app, "app": format!("{}y", s.tag) }), &[]))
     }),
     ("delete app", ("apps", "delete"), 409, |s| s.helper.delete(&format!("/app/delete?id={}", s.app))),
-    ("upload", ("apps", "upload"), 200, |s| s.helper.upload(&plus(&s.data(), json!({ "version": "2.0" })), &[("a.deb", b"two")])),
+    ("upload", ("apps", "upload"), 200, |s| {
+        s.helper.upload(&plus(&s.data(), json!({ "version": "2.0" })), &[("a.deb", b"two")])
+    }),
     ("upload more", ("apps", "upload"), 200, |s| s.helper.upload(&s.data(), &[("a.rpm", b"more")])),
-    ("edit version", ("apps", "edit"), 200, |s| s.helper.change(&plus(&s.data(), json!({ "id": s.record, "changelog": "new" })), &[])),
-    ("replace file", ("apps", "edit"), 200, |s| s.helper.change(&plus(&s.data(), json!({ "id": s.record })), &[("a.deb", b"new")])),
+    ("edit version", ("apps", "edit"), 200, |s| {
+        s.helper.change(&plus(&s.data(), json!({ "id": s.record, "changelog": "new" })), &[])
+    }),
+    ("replace file", ("apps", "edit"), 200, |s| {
+        s.helper.change(&plus(&s.data(), json!({ "id": s.record })), &[("a.deb", b"new")])
+    }),
     ("delete version", ("apps", "delete"), 200, |s| s.helper.delete(&format!("/apps/delete?id={}", s.record))),
     ("delete artifact", ("apps", "delete"), 200, |s| {
         s.helper.delete_artifacts(&plus(&s.data(), json!({ "id": s.record, "artifacts_to_delete": ["0"] })))
@@ -176,9 +194,12 @@ fn every_allowed_list() {
     let all = Ids::of(&world);
 
     // Channels, platforms, architectures, apps: update and delete.
-    for (word, id, group) in
-        [("channel", &world.stable, "channels"), ("platform", &world.linux, "platforms"), ("arch", &world.amd64, "archs"), ("app", &world.app, "apps")]
-    {
+    for (word, id, group) in [
+        ("channel", &world.stable, "channels"),
+        ("platform", &world.linux, "platforms"),
+        ("arch", &world.amd64, "archs"),
+        ("app", &world.app, "apps"),
+    ] {
         let mut fewer = all.clone();
         fewer.group(group).retain(|allowed| allowed != id);
         grant(&fewer);
@@ -187,8 +208,12 @@ fn every_allowed_list() {
             "app" => helper.send_form("/app/update", form(&json!({ "id": id, "app": "changed" }), &[])),
             _ => helper.post(&format!("/{word}/update"), &json!({ "id": id, word: "changed" })),
         };
-        answer.is_error(403, &format!("you don't have permission to update this {word} as it's not in your allowed {group} list"));
-        let details = format!("you don't have permission to delete this {word} as it's not in your allowed {group} list");
+        answer.is_error(
+            403,
+            &format!("you don't have permission to update this {word} as it's not in your allowed {group} list"),
+        );
+        let details =
+            format!("you don't have permission to delete this {word} as it's not in your allowed {group} list");
         let answer = helper.delete(&format!("/{word}/delete?id={id}"));
         is_refused(&answer, 403, &format!("failed to delete {word}"), Some(&details));
         assert_eq!(admin.view(), before);
@@ -256,13 +281,16 @@ fn what_they_create() {
     assert_eq!(link, json!(super::link(&server, "theirs/theirs/theirs/theirs/theirs-1.0.deb")));
     // A name the administrator has and the helper cannot see is taken nevertheless.
     admin.create("channel", "hidden");
-    helper.post("/channel/create", &json!({ "channel": "hidden" })).is_error(409, "channel with this name already exists");
+    helper
+        .post("/channel/create", &json!({ "channel": "hidden" }))
+        .is_error(409, "channel with this name already exists");
     assert_eq!(helper.names("channel"), ["theirs"]);
     // What is deleted leaves every list of allowed ids.
     let second = admin.hire("second", &permissions(&FLAGS, &Ids { channels: vec![ids[0].clone()], ..Ids::default() }));
     let gone = helper.create("channel", "gone");
     let both = Ids { channels: vec![gone.clone()], ..Ids::default() };
-    let body = json!({ "id": admin.user_id("second"), "username": "second", "permissions": permissions(&FLAGS, &both) });
+    let body =
+        json!({ "id": admin.user_id("second"), "username": "second", "permissions": permissions(&FLAGS, &both) });
     assert_eq!(admin.post("/user/update", &body).status, 200);
     assert_eq!(admin.delete(&format!("/channel/delete?id={gone}")).status, 200);
     for person in [&helper, &second] {
@@ -291,7 +319,10 @@ fn users() {
         }
     }
     for bad in [
-        json!({ "apps": 7 }), json!({ "apps": { "create": "yes" } }), json!({ "apps": { "allowed": "x" } }), json!({ "apps": { "allowed": [7] } }),
+        json!({ "apps": 7 }),
+        json!({ "apps": { "create": "yes" } }),
+        json!({ "apps": { "allowed": "x" } }),
+        json!({ "apps": { "allowed": [7] } }),
         json!({ "channels": [] }),
     ] {
         create(&plus(&good, json!({ "permissions": bad }))).is_error(400, "Invalid request body");
@@ -302,7 +333,10 @@ fn users() {
     is_exactly(&admin.get("/users/list"), 200, &json!({ "users": [] }));
 
     let zed = admin.hire("zed", &json!({}));
-    let amy = admin.hire("Amy", &json!({ "APPS": { "Create": true, "allowed": ["", world.app, world.app] }, "archs": { "edit": true } }));
+    let amy = admin.hire(
+        "Amy",
+        &json!({ "APPS": { "Create": true, "allowed": ["", world.app, world.app] }, "archs": { "edit": true } }),
+    );
     other.hire("theirs", &json!({}));
     for taken in ["zed", "theirs"] {
         create(&plus(&good, json!({ "username": taken }))).is_error(409, "Username already exists");
@@ -311,12 +345,16 @@ fn users() {
     let told = admin.get("/users/list").is_json(200);
     let users = told["users"].as_array().unwrap();
     let none = json!({ "Create": false, "Delete": false, "Edit": false, "Allowed": [] });
-    let no_apps = json!({ "Create": false, "Delete": false, "Edit": false, "Download": false, "Upload": false, "Allowed": [] });
+    let no_apps =
+        json!({ "Create": false, "Delete": false, "Edit": false, "Download": false, "Upload": false, "Allowed": [] });
     let expected = [
-        ("Amy", json!({
-            "Apps": plus(&no_apps, json!({ "Create": true, "Allowed": [world.app] })), "Channels": none, "Platforms": none,
-            "Archs": plus(&none, json!({ "Edit": true })),
-        })),
+        (
+            "Amy",
+            json!({
+                "Apps": plus(&no_apps, json!({ "Create": true, "Allowed": [world.app] })), "Channels": none, "Platforms": none,
+                "Archs": plus(&none, json!({ "Edit": true })),
+            }),
+        ),
         ("zed", json!({ "Apps": no_apps, "Channels": none, "Platforms": none, "Archs": none })),
     ];
     assert_eq!(users.len(), 2);
@@ -342,7 +380,12 @@ fn users() {
     for taken in ["zed", "theirs", ADMIN_USER] {
         change(&admin, &plus(&good, json!({ "username": taken }))).is_error(409, "Username already exists");
     }
-    for bad in [json!({ "permissions": 7 }), json!({ "password": 7 }), json!({ "username": 7 }), json!({ "permissions": { "apps": 1 } })] {
+    for bad in [
+        json!({ "permissions": 7 }),
+        json!({ "password": 7 }),
+        json!({ "username": 7 }),
+        json!({ "permissions": { "apps": 1 } }),
+    ] {
         is_error_of(&change(&admin, &plus(&good, bad)), 400);
     }
     assert_eq!(amy.get("/whoami").is_json(200)["permissions"], expected[0].1);
@@ -363,7 +406,9 @@ fn users() {
     server.secret("a newer password 5");
     is_exactly(&change(&admin, &plus(&good, json!({ "password": "a newer password 5" }))), 200, &done);
     is_dead(&amy);
-    let login = |name: &str, password: &str| server.send(Request::post("/login").json(&json!({ "username": name, "password": password })));
+    let login = |name: &str, password: &str| {
+        server.send(Request::post("/login").json(&json!({ "username": name, "password": password })))
+    };
     login("Amy", PASSWORD).is_error(401, "invalid username or password");
     let amy = log_in(&server, "Amy", "a newer password 5");
     // A new name.
@@ -406,9 +451,12 @@ fn admin_only() {
         for path in ["/user/create", "/user/update", "/admin/update"] {
             helper.send(Request::post(path).body("application/json", body)).is_error(403, "Admin access required");
         }
-        helper.send(Request::delete("/user/delete").body("application/json", body)).is_error(403, "Admin access required");
+        helper
+            .send(Request::delete("/user/delete").body("application/json", body))
+            .is_error(403, "Admin access required");
     }
-    let body = json!({ "username": "more", "password": PASSWORD, "permissions": permissions(&FLAGS, &Ids::of(&world)) });
+    let body =
+        json!({ "username": "more", "password": PASSWORD, "permissions": permissions(&FLAGS, &Ids::of(&world)) });
     helper.post("/user/create", &body).is_error(403, "Admin access required");
     helper.post("/user/update", &plus(&body, json!({ "id": id }))).is_error(403, "Admin access required");
     helper.send(Request::delete("/user/delete").json(&json!({ "id": id }))).is_error(403, "Admin access required");

@@ -32,7 +32,8 @@ fn seen(admin: &Person<'_>, device: &str, pairs: &[(&str, &str)]) {
 }
 
 fn counts(value: &Value) -> [i64; 4] {
-    ["total_requests", "unique_clients", "clients_using_latest_version", "clients_outdated"].map(|key| value[key].as_i64().unwrap())
+    ["total_requests", "unique_clients", "clients_using_latest_version", "clients_outdated"]
+        .map(|key| value[key].as_i64().unwrap())
 }
 
 fn set_up(admin: &Person<'_>) {
@@ -40,7 +41,10 @@ fn set_up(admin: &Person<'_>) {
     admin.create_app("thirdapp");
     admin.release(&release("0.0.9"), &[("a.deb", b"a")]);
     admin.release(&release("0.0.10"), &[("a.deb", b"a")]);
-    admin.release(&plus(&release("0.0.10"), json!({ "channel": "nightly", "platform": "windows", "arch": "arm64" })), &[("a.exe", b"a")]);
+    admin.release(
+        &plus(&release("0.0.10"), json!({ "channel": "nightly", "platform": "windows", "arch": "arm64" })),
+        &[("a.exe", b"a")],
+    );
     admin.release(&plus(&release("2.0"), json!({ "app_name": "thirdapp" })), &[("a.deb", b"a")]);
 }
 
@@ -75,10 +79,15 @@ fn counting() {
     // What is not counted: no device, an odd device, a refusal.
     super::check(&server, &asks("0.0.9")).is_json(200);
     for device in ["", &"d".repeat(257)] {
-        let answer = server.send(Request::get(&with_query("/checkVersion", &asks("0.0.9"))).header("X-Device-ID", device));
+        let answer =
+            server.send(Request::get(&with_query("/checkVersion", &asks("0.0.9"))).header("X-Device-ID", device));
         assert_eq!(answer.status, 200);
     }
-    for pairs in [and(&asks("x"), "version", "x"), and(&asks("0.0.9"), "app_name", "unknown"), and(&asks("0.0.9"), "channel", "unknown")] {
+    for pairs in [
+        and(&asks("x"), "version", "x"),
+        and(&asks("0.0.9"), "app_name", "unknown"),
+        and(&asks("0.0.9"), "channel", "unknown"),
+    ] {
         let answer = server.send(Request::get(&with_query("/checkVersion", &pairs)).header("X-Device-ID", "refused"));
         assert!(matches!(answer.status, 400 | 404));
     }
@@ -95,7 +104,13 @@ fn counting() {
     // A client ahead of latest uses the latest.
     seen(&admin, "two", &asks("9.0"));
     assert_eq!(counts(&told(&admin, &[])["summary"]), [4, 2, 2, 0]);
-    let nightly = [("app_name", "secondapp"), ("version", "0.0.9"), ("channel", "nightly"), ("platform", "windows"), ("arch", "arm64")];
+    let nightly = [
+        ("app_name", "secondapp"),
+        ("version", "0.0.9"),
+        ("channel", "nightly"),
+        ("platform", "windows"),
+        ("arch", "arm64"),
+    ];
     seen(&admin, &"d".repeat(256), &nightly);
     let printable = "{B6F7-11} größe".replace("größe", "~!");
     seen(&admin, &printable, &and(&asks("1.0"), "app_name", "thirdapp"));
@@ -120,7 +135,13 @@ fn filters() {
     let server = Packhouse::start();
     let admin = first(&server);
     set_up(&admin);
-    let nightly = [("app_name", "secondapp"), ("version", "0.0.9"), ("channel", "nightly"), ("platform", "windows"), ("arch", "arm64")];
+    let nightly = [
+        ("app_name", "secondapp"),
+        ("version", "0.0.9"),
+        ("channel", "nightly"),
+        ("platform", "windows"),
+        ("arch", "arm64"),
+    ];
     seen(&admin, "one", &asks("0.0.9"));
     seen(&admin, "two", &asks("0.0.10"));
     seen(&admin, "three", &nightly);
@@ -136,7 +157,11 @@ fn filters() {
         (&[("platforms", "windows,linux")], [5, 4, 1, 3], 2),
         (&[("architectures", "arm64")], [1, 1, 0, 1], 1),
         (&[("architectures", "arm64"), ("platforms", "linux")], [0; 4], 0),
-        (&[("apps", "secondapp"), ("channels", "stable"), ("platforms", "linux"), ("architectures", "amd64")], [2, 2, 1, 1], 1),
+        (
+            &[("apps", "secondapp"), ("channels", "stable"), ("platforms", "linux"), ("architectures", "amd64")],
+            [2, 2, 1, 1],
+            1,
+        ),
         (&[("apps", "unknown")], [0; 4], 0),
         (&[("channels", "unknown")], [0; 4], 0),
         (&[("apps", "unknown,thirdapp")], [2, 1, 0, 1], 1),
@@ -147,7 +172,8 @@ fn filters() {
         assert_eq!(value["summary"]["total_active_apps"], apps, "{pairs:?}");
         assert_eq!(counts(&value["daily_stats"][0]), expected, "{pairs:?}");
         for (list, name) in [("platforms", "platform"), ("architectures", "arch"), ("channels", "channel")] {
-            let clients: i64 = value[list].as_array().unwrap().iter().map(|row| row["client_count"].as_i64().unwrap()).sum();
+            let clients: i64 =
+                value[list].as_array().unwrap().iter().map(|row| row["client_count"].as_i64().unwrap()).sum();
             assert_eq!(clients, expected[1], "{pairs:?}: {list}");
             assert!(value[list].as_array().unwrap().iter().all(|row| row[name].is_string()));
         }
@@ -160,7 +186,11 @@ fn days() {
     let admin = first(&server);
     set_up(&admin);
     seen(&admin, "one", &asks("0.0.9"));
-    for (pairs, days) in [(vec![("range", "week")], 8), (vec![("range", "month")], 31), (vec![("range", "week"), ("date", "2001-01-01")], 8)] {
+    for (pairs, days) in [
+        (vec![("range", "week")], 8),
+        (vec![("range", "month")], 31),
+        (vec![("range", "week"), ("date", "2001-01-01")], 8),
+    ] {
         let value = told(&admin, &pairs);
         assert_eq!(value["date"], day(days - 1));
         let stats = value["daily_stats"].as_array().unwrap();
@@ -177,7 +207,18 @@ fn days() {
     let value = told(&admin, &[("date", &day(1))]);
     assert_eq!((counts(&value["summary"]), &value["date"]), ([0; 4], &json!(day(1))));
     told(&admin, &[("date", "2024-02-29")]);
-    for bad in ["x", "2023-02-29", "2023-13-01", "2023-1-1", "01-01-2023", "20230101", "2023-01-01T00:00:00Z", "-2023-01-01", " 2023-01-01", "2023-01-32"] {
+    for bad in [
+        "x",
+        "2023-02-29",
+        "2023-13-01",
+        "2023-1-1",
+        "01-01-2023",
+        "20230101",
+        "2023-01-01T00:00:00Z",
+        "-2023-01-01",
+        " 2023-01-01",
+        "2023-01-32",
+    ] {
         let answer = admin.get(&with_query("/telemetry", &[("date", bad)]));
         answer.is_error(400, "Invalid date parameter. Use YYYY-MM-DD");
     }
@@ -194,12 +235,23 @@ fn who_sees_it() {
     set_up(&admin);
     seen(&admin, "one", &asks("0.0.9"));
     let app = admin.list("app")[0]["ID"].clone();
-    let channel = admin.list("channel").into_iter().find(|entry| entry["ChannelName"] == "stable").unwrap()["ID"].clone();
+    let channel =
+        admin.list("channel").into_iter().find(|entry| entry["ChannelName"] == "stable").unwrap()["ID"].clone();
     let permissions = json!({ "apps": { "allowed": [app] }, "channels": { "allowed": [channel] } });
     let helper = admin.hire("helper", &permissions);
     assert_eq!(told(&helper, &[]), told(&admin, &[]));
-    assert_eq!(told(&helper, &[("apps", "secondapp"), ("channels", "stable")]), told(&admin, &[("apps", "secondapp"), ("channels", "stable")]));
-    for pairs in [[("apps", "thirdapp")], [("apps", "secondapp,thirdapp")], [("channels", "nightly")], [("platforms", "linux")], [("architectures", "amd64")], [("apps", "unknown")]] {
+    assert_eq!(
+        told(&helper, &[("apps", "secondapp"), ("channels", "stable")]),
+        told(&admin, &[("apps", "secondapp"), ("channels", "stable")])
+    );
+    for pairs in [
+        [("apps", "thirdapp")],
+        [("apps", "secondapp,thirdapp")],
+        [("channels", "nightly")],
+        [("platforms", "linux")],
+        [("architectures", "amd64")],
+        [("apps", "unknown")],
+    ] {
         helper.get(&with_query("/telemetry", &pairs)).is_error(403, "Permission denied");
     }
     let other = sign_up(&server, "other");

@@ -14,7 +14,10 @@ fn never_see_each_other() {
     let server = Packhouse::start();
     let admin = first(&server);
     let ids: Vec<String> = KINDS.iter().map(|kind| admin.create(kind.word, MARK)).collect();
-    let app = admin.create_app_with(&json!({ "app": MARK, "description": MARK, "private": true }), &[("logo.png", super::catalogue::PNG)]);
+    let app = admin.create_app_with(
+        &json!({ "app": MARK, "description": MARK, "private": true }),
+        &[("logo.png", super::catalogue::PNG)],
+    );
     let data = json!({ "app_name": MARK, "version": "1.0", "channel": MARK, "platform": MARK, "arch": MARK, "publish": true, "changelog": MARK });
     let record = admin.release(&data, &[("a.deb", MARK.as_bytes())]);
     let helper = admin.hire("marked", &json!({}));
@@ -36,7 +39,9 @@ fn never_see_each_other() {
             person.upload(&data, &[("a.rpm", b"x")]),
             person.upload(&plus(&release("1.0"), json!({ "app_name": MARK })), &[("a.rpm", b"x")]),
             person.change(&plus(&data, json!({ "id": record })), &[]),
-            person.delete_artifacts(&json!({ "id": record, "app_name": MARK, "version": "1.0", "artifacts_to_delete": ["0"] })),
+            person.delete_artifacts(
+                &json!({ "id": record, "app_name": MARK, "version": "1.0", "artifacts_to_delete": ["0"] }),
+            ),
             person.delete(&format!("/apps/delete?id={record}")),
             person.delete(&format!("/app/delete?id={app}")),
             person.send_form("/app/update", form(&json!({ "id": app, "app": "mine" }), &[])),
@@ -56,13 +61,19 @@ fn never_see_each_other() {
             let shown = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
             let shown = shown.replace(&format!("\"Allowed\":[\"{app}\""), "");
             assert!(!shown.contains(MARK), "answer {at}: {shown}");
-            assert!(answer.status == 200 || (400..500).contains(&answer.status), "answer {at}: {} {shown}", answer.status);
+            assert!(
+                answer.status == 200 || (400..500).contains(&answer.status),
+                "answer {at}: {} {shown}",
+                answer.status
+            );
         }
         // What answers 200 shows their own things only.
         assert!(answers[6..].iter().take(13).all(|answer| answer.status >= 400));
     }
     // Conditional and partial questions without a session neither.
-    for request in [Request::get(local(&server, &artifact)), Request::head(local(&server, &artifact)).header("If-None-Match", "*")] {
+    for request in
+        [Request::get(local(&server, &artifact)), Request::head(local(&server, &artifact)).header("If-None-Match", "*")]
+    {
         let answer = server.send(request);
         assert_eq!(answer.status, 401);
         assert!(!String::from_utf8_lossy(&answer.body).contains(MARK));
@@ -116,7 +127,8 @@ fn one_tenant_goes_on_alone() {
     assert_eq!(fetch(&server, &left), b"the same bytes");
     // Telemetry is counted for the tenant that was asked.
     let answer = server.send(
-        Request::get(&with_query("/checkVersion", &super::and(&super::asks("0"), "owner", "other"))).header("X-Device-ID", "device"),
+        Request::get(&with_query("/checkVersion", &super::and(&super::asks("0"), "owner", "other")))
+            .header("X-Device-ID", "device"),
     );
     assert_eq!(answer.status, 200);
     let counted = |at: usize| people[at].get("/telemetry").is_json(200)["summary"]["total_requests"].clone();

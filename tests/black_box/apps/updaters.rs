@@ -9,7 +9,8 @@ use super::{Person, and, ask, asks, base, check, first, is_exactly, local, plus,
 
 /// A platform that has these updaters, the first of them the default.
 fn platform(admin: &Person<'_>, name: &str, updaters: &[&str]) {
-    let updaters: Vec<Value> = updaters.iter().enumerate().map(|(at, kind)| json!({ "type": kind, "default": at == 0 })).collect();
+    let updaters: Vec<Value> =
+        updaters.iter().enumerate().map(|(at, kind)| json!({ "type": kind, "default": at == 0 })).collect();
     admin.create_with("platform", &json!({ "platform": name, "updaters": updaters }));
 }
 
@@ -38,7 +39,8 @@ fn which_one() {
         // Asked for by name, `manual` always, anything else not.
         for asked in all.iter().chain(&["squirrel", "tauri", "velopack", "unknown", "Manual", "<b>"]) {
             let answer = told(&server, updater, "1.0.0", asked);
-            let configured = *asked == updater || *asked == "manual" || (*asked == "squirrel" && updater.starts_with("squirrel_"));
+            let configured =
+                *asked == updater || *asked == "manual" || (*asked == "squirrel" && updater.starts_with("squirrel_"));
             if configured {
                 assert_ne!(answer.status, 400, "{asked} on {updater}");
             } else {
@@ -47,7 +49,9 @@ fn which_one() {
         }
     }
     // Nothing there yet: what each framework understands.
-    for (updater, status) in [("squirrel_darwin", 204), ("electron-builder", 204), ("squirrel_windows", 404), ("sparkle", 404)] {
+    for (updater, status) in
+        [("squirrel_darwin", 204), ("electron-builder", 204), ("squirrel_windows", 404), ("sparkle", 404)]
+    {
         for asked in ["", updater] {
             assert_eq!(told(&server, updater, "1.0.0", asked).status, status, "{updater}");
         }
@@ -69,16 +73,25 @@ fn squirrel_for_mac() {
     let admin = first(&server);
     admin.set_up();
     platform(&admin, "mac", &["squirrel_darwin", "sparkle"]);
-    admin.release(&plus(&data("1.0.0", "mac", "squirrel_darwin"), json!({ "changelog": "one" })), &[("App 1.zip", b"one")]);
+    admin.release(
+        &plus(&data("1.0.0", "mac", "squirrel_darwin"), json!({ "changelog": "one" })),
+        &[("App 1.zip", b"one")],
+    );
     let text = "What \"is\" <new>\nand größe";
     let more = json!({ "changelog": text, "critical": true });
-    admin.release(&plus(&data("1.1.0", "mac", "squirrel_darwin"), more), &[("x.dmg", b"dmg"), ("App größe 2.zip", b"two")]);
+    admin.release(
+        &plus(&data("1.1.0", "mac", "squirrel_darwin"), more),
+        &[("x.dmg", b"dmg"), ("App größe 2.zip", b"two")],
+    );
     for asked in ["", "squirrel", "squirrel_darwin"] {
         told(&server, "mac", "1.1.0", asked).is_empty(204);
         told(&server, "mac", "1.1.1", asked).is_empty(204);
         let value = told(&server, "mac", "1.0.0", asked).is_json(200);
         let url = value["url"].as_str().unwrap();
-        assert_eq!(url, format!("{}/App%20gr%C3%B6%C3%9Fe%202.zip", folder(&server, "squirrel_darwin", "1.1.0", "mac")));
+        assert_eq!(
+            url,
+            format!("{}/App%20gr%C3%B6%C3%9Fe%202.zip", folder(&server, "squirrel_darwin", "1.1.0", "mac"))
+        );
         assert_eq!(super::fetch(&server, url), b"two");
         let date = value["pub_date"].as_str().unwrap();
         date.parse::<jiff::Timestamp>().unwrap_or_else(|e| panic!("{date}: {e}"));
@@ -106,7 +119,10 @@ fn squirrel_for_windows() {
         told(&server, "win", version, "").is_json(404);
     }
     let releases = "\u{feff}94689FEDE03FED7AB59C24337673A27837F0C3EC app-1.0.0-full.nupkg 3\r\n";
-    admin.release(&data("1.0.0", "win", "squirrel_windows"), &[("RELEASES", releases.as_bytes()), ("app-1.0.0-full.nupkg", b"one")]);
+    admin.release(
+        &data("1.0.0", "win", "squirrel_windows"),
+        &[("RELEASES", releases.as_bytes()), ("app-1.0.0-full.nupkg", b"one")],
+    );
     for asked in ["", "squirrel", "squirrel_windows"] {
         for version in ["0.9.0", "1.0.0", "1.1.0"] {
             let answer = told(&server, "win", version, asked);
@@ -140,16 +156,26 @@ fn electron_builder() {
             }
         }
     };
-    let yml = |version: &str, name: &str| format!("{}/{name}", folder(&server, "electron-builder", version, "electron"));
+    let yml =
+        |version: &str, name: &str| format!("{}/{name}", folder(&server, "electron-builder", version, "electron"));
     admin.release(&data("1.0.0", "electron", "electron-builder"), &[("b.yml", b"b"), ("a.yml", b"a"), ("a.exe", b"x")]);
     leads_to("0.9.0", Some(&yml("1.0.0", "b.yml")));
     leads_to("1.0.0", None);
     leads_to("1.0.1", None);
-    admin.release(&data("1.1.0", "electron", "electron-builder"), &[("a.yaml", b"a"), ("latest-linux.yml", b"l"), ("a.exe", b"x")]);
+    admin.release(
+        &data("1.1.0", "electron", "electron-builder"),
+        &[("a.yaml", b"a"), ("latest-linux.yml", b"l"), ("a.exe", b"x")],
+    );
     leads_to("0.9.0", Some(&yml("1.1.0", "latest-linux.yml")));
-    admin.release(&data("1.2.0", "electron", "electron-builder"), &[("a.yml", b"a"), ("latest-mac.yml", b"l"), ("a.exe", b"x")]);
+    admin.release(
+        &data("1.2.0", "electron", "electron-builder"),
+        &[("a.yml", b"a"), ("latest-mac.yml", b"l"), ("a.exe", b"x")],
+    );
     leads_to("0.9.0", Some(&yml("1.2.0", "latest-mac.yml")));
-    admin.release(&data("1.3.0", "electron", "electron-builder"), &[("latest-linux.yml", b"l"), ("latest.yml", b"a"), ("a.exe", b"x")]);
+    admin.release(
+        &data("1.3.0", "electron", "electron-builder"),
+        &[("latest-linux.yml", b"l"), ("latest.yml", b"a"), ("a.exe", b"x")],
+    );
     leads_to("0.9.0", Some(&yml("1.3.0", "latest.yml")));
     // No yml in the latest.
     let id = admin.release(&plus(&release("1.4.0"), json!({ "platform": "electron" })), &[("a.exe", b"x")]);

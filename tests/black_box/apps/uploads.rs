@@ -17,7 +17,8 @@ fn a_version() {
     let server = Packhouse::start();
     let admin = first(&server);
     admin.set_up();
-    let data = plus(&release("0.0.1"), json!({ "changelog": "### Changelog\n\n- <b>Added</b> größe", "critical": true }));
+    let data =
+        plus(&release("0.0.1"), json!({ "changelog": "### Changelog\n\n- <b>Added</b> größe", "critical": true }));
     let id = admin.release(&data, &[("my file.deb", b"deb bytes"), ("x.rpm", b"rpm bytes")]);
     let version = admin.version("secondapp");
     let date = version["Changelog"][0]["Date"].as_str().unwrap();
@@ -152,7 +153,8 @@ fn updaters_want_their_files() {
     let admin = first(&server);
     admin.set_up();
     let updaters = ["manual", "electron-builder", "squirrel_windows", "squirrel_darwin", "sparkle"];
-    let updaters: Vec<Value> = updaters.iter().map(|kind| json!({ "type": kind, "default": *kind == "manual" })).collect();
+    let updaters: Vec<Value> =
+        updaters.iter().map(|kind| json!({ "type": kind, "default": *kind == "manual" })).collect();
     admin.create_with("platform", &json!({ "platform": "all", "updaters": updaters }));
     let data = |updater: &str| plus(&release("0.0.1"), json!({ "platform": "all", "updater": updater }));
 
@@ -186,7 +188,8 @@ fn updaters_want_their_files() {
         let artifacts = admin.versions("secondapp").remove(0)["Artifacts"].clone();
         // The path form, so that relative names resolve beside it.
         let name = crate::files::segment(file);
-        let folder = format!("{}/download/{updater}/{}/secondapp/{version}/stable/all/amd64", super::base(&server), admin.name);
+        let folder =
+            format!("{}/download/{updater}/{}/secondapp/{version}/stable/all/amd64", super::base(&server), admin.name);
         assert_eq!(artifacts[0]["Link"], json!(format!("{folder}/{name}")));
         assert_eq!(artifacts[1]["Link"], json!(format!("{folder}/{}", crate::files::segment("größe 1.exe"))));
         assert_eq!(fetch(&server, artifacts[0]["Link"].as_str().unwrap()), version.as_bytes());
@@ -196,7 +199,10 @@ fn updaters_want_their_files() {
     for (version, more) in [("7", json!({ "updater": "manual" })), ("8", json!({ "updater": "" }))] {
         admin.release(&plus(&release(version), more), DEB);
         let artifact = admin.versions("secondapp").remove(0)["Artifacts"][0].clone();
-        assert_eq!(artifact["Link"], json!(link(&server, &format!("secondapp/stable/linux/amd64/secondapp-{version}.deb"))));
+        assert_eq!(
+            artifact["Link"],
+            json!(link(&server, &format!("secondapp/stable/linux/amd64/secondapp-{version}.deb")))
+        );
     }
 }
 
@@ -270,7 +276,8 @@ fn extensions() {
         assert_eq!(artifact["Link"], json!(link(&server, &key)));
         assert_eq!(fetch(&server, artifact["Link"].as_str().unwrap()), name.as_bytes());
         let told = check(&server, &asks("0")).is_json(200);
-        let url = if extension.is_empty() { "update_url".to_owned() } else { format!("update_url_{}", &extension[1..]) };
+        let url =
+            if extension.is_empty() { "update_url".to_owned() } else { format!("update_url_{}", &extension[1..]) };
         assert_eq!(told[url], artifact["Link"], "{name}: {told}");
     }
 }
@@ -289,7 +296,8 @@ fn an_existing_record() {
     assert_eq!((&version["Published"], &version["Critical"]), (&json!(true), &json!(true)));
     assert_eq!(version["Changelog"].as_array().unwrap().len(), 1);
     assert_eq!(version["Changelog"][0]["Changes"], "first");
-    let shown: Vec<String> = version["Artifacts"].as_array().unwrap().iter().map(|a| format!("{}{}", a["Arch"], a["Package"])).collect();
+    let shown: Vec<String> =
+        version["Artifacts"].as_array().unwrap().iter().map(|a| format!("{}{}", a["Arch"], a["Package"])).collect();
     assert_eq!(shown, ["\"amd64\"\".deb\"", "\"arm64\"\".deb\"", "\"arm64\"\".rpm\""]);
 
     // A new record's flags: false and empty unless said otherwise; texts count as booleans.
@@ -321,12 +329,18 @@ fn links_follow_the_server() {
         assert_eq!(fetch(&server, link.as_str().unwrap()), b"bytes");
         let request = crate::client::Request::get("/search?app_name=My%20App%201").header("Host", "other.example:81");
         let told = admin.send(request).is_json(200);
-        assert_eq!(told["apps"][0]["Artifacts"][0]["Link"], "http://other.example:81/download?key=My%20App%201/My%20App%201-1.0.deb");
+        assert_eq!(
+            told["apps"][0]["Artifacts"][0]["Link"],
+            "http://other.example:81/download?key=My%20App%201/My%20App%201-1.0.deb"
+        );
     }
     server.kill();
     server.start_again(|builder| builder.env("PACKHOUSE_PUBLIC_URL", "https://updates.example/packhouse"));
     let told = check(&server, &[("app_name", "My App 1"), ("version", "0.9")]).is_json(200);
-    assert_eq!(told["update_url_deb"], "https://updates.example/packhouse/download?key=My%20App%201/My%20App%201-1.0.deb");
+    assert_eq!(
+        told["update_url_deb"],
+        "https://updates.example/packhouse/download?key=My%20App%201/My%20App%201-1.0.deb"
+    );
 }
 
 #[test]
