@@ -53,7 +53,7 @@ fn everywhere(server: &Packhouse, authorization: Option<&str>, judge: impl Fn(&A
             Some(value) => request.header("Authorization", value),
             None => request,
         };
-        println!("{method} {path} {authorization:?}");
+        eprintln!("{method} {path} {authorization:?}");
         judge(&server.send(request));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::server::Packhouse;
 
-use super::{Person, first, is_error_of, is_exactly, plus, release, sign_up};
+use super::{Pairs, Person, first, is_error_of, is_exactly, plus, release, sign_up};
 
 #[track_caller]
 fn shown(value: &Value) -> Vec<String> {
@@ -35,7 +35,7 @@ fn filters() {
     upload("0.0.10", "nightly", "linux", "arm64", false, false, "a.deb");
     upload("0.0.2", "nightly", "windows", "amd64", false, true, "a.exe");
     let all = ["0.0.10 nightly", "0.0.10 stable", "0.0.9 stable", "0.0.2 nightly"];
-    let cases: [(&[(&str, &str)], &[&str]); 19] = [
+    let cases: [(Pairs<'_>, &[&str]); 19] = [
         (&[], &all),
         (&[("channel", "stable")], &["0.0.10 stable", "0.0.9 stable"]),
         (&[("channel", "nightly")], &["0.0.10 nightly", "0.0.2 nightly"]),

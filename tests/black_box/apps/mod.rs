@@ -33,6 +33,9 @@ const PASSWORD: &str = "apps-tests-PASSWORD-3f1c";
 /// An id that nothing has.
 const NOBODY: &str = "641459ffb8760d74164e7e3c";
 
+/// Parameters of a query.
+type Pairs<'q> = &'q [(&'q str, &'q str)];
+
 /// The three kinds that share the four routes of §4.
 struct Kind {
     /// The word in paths, request fields and error texts.

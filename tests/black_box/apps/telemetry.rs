@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::server::{Packhouse, wait_for};
 
-use super::{Person, and, asks, first, is_error_of, plus, release, sign_up, with_query};
+use super::{Pairs, Person, and, asks, first, is_error_of, plus, release, sign_up, with_query};
 
 /// Today as the server counts days.
 fn today() -> String {
@@ -147,7 +147,7 @@ fn filters() {
     seen(&admin, "three", &nightly);
     seen(&admin, "four", &and(&asks("1.0"), "app_name", "thirdapp"));
     seen(&admin, "four", &and(&asks("1.0"), "app_name", "thirdapp"));
-    let cases: [(&[(&str, &str)], [i64; 4], u64); 13] = [
+    let cases: [(Pairs<'_>, [i64; 4], u64); 13] = [
         (&[], [5, 4, 1, 3], 2),
         (&[("apps", "secondapp")], [3, 3, 1, 2], 1),
         (&[("apps", "thirdapp")], [2, 1, 0, 1], 1),
