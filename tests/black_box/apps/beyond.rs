@@ -161,9 +161,9 @@ fn staged_rollouts() {
     let data = |version: &str, rollout: u64| {
         plus(&release(version), json!({ "platform": "electron", "updater": "electron-builder", "rollout": rollout }))
     };
-    admin.release(&data("1.0.0", 100), &[("latest.yml", b"one"), ("a.exe", b"1")]);
-    admin.release(&data("2.0.0", 30), &[("latest.yml", b"two"), ("b.exe", b"2")]);
-    let told = check(&server, &and(&and(&asks("1.0.0"), "platform", "electron"), "updater", "manual")).is_json(200);
+    admin.release(&data("3.0.0", 100), &[("latest.yml", b"one"), ("a.exe", b"1")]);
+    admin.release(&data("4.0.0", 30), &[("latest.yml", b"two"), ("b.exe", b"2")]);
+    let told = check(&server, &and(&and(&asks("3.0.0"), "platform", "electron"), "updater", "manual")).is_json(200);
     let seed = told["rollout"]["seed"].as_str().unwrap().to_owned();
     let inside = |device: &str| {
         let digest = crate::files::sha256(format!("{device}:{seed}").as_bytes());
@@ -172,12 +172,12 @@ fn staged_rollouts() {
     let (mut ins, mut outs) = (0, 0);
     for n in 0..60 {
         let device = format!("device-{n}");
-        let path = format!("/update/{ADMIN_USER}/secondapp/stable/electron/amd64/1.0.0/latest.yml");
+        let path = format!("/update/{ADMIN_USER}/secondapp/stable/electron/amd64/3.0.0/latest.yml");
         let answer = server.send(Request::get(&path).header("X-Device-ID", &device));
         let expected: &[u8] = if inside(&device) { b"two" } else { b"one" };
         assert_eq!(answer.body, expected, "{device}");
         let answer = server.send(
-            Request::get(&super::with_query("/checkVersion", &and(&asks("1.0.0"), "platform", "electron")))
+            Request::get(&super::with_query("/checkVersion", &and(&asks("3.0.0"), "platform", "electron")))
                 .header("X-Device-ID", &device),
         );
         assert_eq!(answer.status, if inside(&device) { 302 } else { 204 }, "{device}");

@@ -222,8 +222,8 @@ fn updaters() {
     let create = |updaters: Value| admin.post("/platform/create", &json!({ "platform": "p", "updaters": updaters }));
     let t = |kind: &str, default: bool| json!({ "type": kind, "default": default });
 
-    for bad in [t("unknown", true), t("", true), t("Manual", true), t("squirrel", true), json!({ "default": true })] {
-        let kind = bad["type"].as_str().unwrap_or_default();
+    for bad in [t("unknown", true), t("", true), t("Manual", true), t("squirrel", true)] {
+        let kind = bad["type"].as_str().unwrap();
         let answer = create(json!([bad]));
         answer.is_error_like(400, &format!("invalid updater type: {kind}"));
     }

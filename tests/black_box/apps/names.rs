@@ -131,7 +131,13 @@ fn bad_versions() {
     admin.release(&release("0.0.1"), &[("a.deb", b"a")]);
     for version in BAD_VERSIONS.iter().chain(&[""]) {
         admin.upload(&release(version), &[("a.deb", b"a")]).is_error(400, "invalid version parameter");
-        check(&server, &asks(version)).is_error(400, "invalid version parameter");
+        // A NUL is refused before it is looked at as a version.
+        let told = check(&server, &asks(version));
+        if version.contains('\0') {
+            told.is_error_like(400, "");
+        } else {
+            told.is_error(400, "invalid version parameter");
+        }
     }
     for version in [json!(null), json!(1), json!(1.5), json!(["1.0"])] {
         let answer = admin.upload(&plus(&release("1"), json!({ "version": version })), &[("a.deb", b"a")]);

@@ -238,6 +238,7 @@ fn broken_json() {
     .collect();
     let paths = CLOSED.iter().map(|(_, path)| *path).chain(["/login", "/signup"]);
     let paths: Vec<&str> = paths
+        .filter(|path| !path.starts_with("/app"))
         .filter(|path| ["create", "update", "login", "signup"].iter().any(|end| path.ends_with(end)))
         .chain(["/user/delete"])
         .collect();
@@ -355,7 +356,7 @@ fn slow_clients() {
         is_alive(&server);
         assert_eq!(check(&server, &asks("0.9")).is_json(200)["update_available"], true);
         first(&server).get("/whoami").is_json(200);
-        admin.release(&release(&format!("1.0.{n}")), &[("a.rpm", b"more")]);
+        admin.release(&release(&format!("1.1.{n}")), &[("a.rpm", b"more")]);
     }
     drop(held);
     wait_for("what was half sent to go", || server.stage_files().is_empty().then_some(()));
