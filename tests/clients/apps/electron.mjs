@@ -66,6 +66,7 @@ const note = (...words) => void log.push(words.join(" "));
 updater.logger = { info: note, warn: note, error: note, debug() {} };
 updater.httpExecutor = new Executor();
 updater.requestHeaders = job.headers ?? null;
+// Set for the check only, which takes the name of the yml from it; the download goes the way of users.
 updater._testOnlyOptions = { platform: job.platform, isUseDifferentialDownload: true };
 updater.autoDownload = false;
 updater.disableWebInstaller = true;
@@ -78,6 +79,7 @@ try {
     told.available = found.isUpdateAvailable;
     told.version = found.updateInfo.version;
     if (job.download && found.isUpdateAvailable) {
+        updater._testOnlyOptions = null;
         const [file] = await updater.downloadUpdate();
         told.file = file;
         told.sha512 = createHash("sha512").update(fs.readFileSync(file)).digest("base64");
