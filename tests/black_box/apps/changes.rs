@@ -282,3 +282,31 @@ fn versions_go() {
     is_tidy(&server, 0);
     assert_ne!(admin.release(&release("0.0.1"), DEB), id);
 }
+
+#[test]
+fn files_of_updaters() {
+    let server = Packhouse::start();
+    let admin = first(&server);
+    admin.set_up();
+    admin.create_platform("electron", "electron-builder");
+    let data = plus(&release("1.0.0"), json!({ "platform": "electron", "updater": "electron-builder" }));
+    let id = admin.release(&data, &[("latest.yml", b"old yml"), ("a.exe", b"old exe")]);
+    let data = plus(&data, json!({ "id": id }));
+    let before = admin.version("secondapp")["Artifacts"].clone();
+    // The file name decides what is replaced; what the updater wants must be there.
+    let message = "electron-builder updater requires a YML/YAML file for update functionality. \
+                   Please include a .yml or .yaml file in your upload";
+    admin.change(&data, &[("a.exe", b"new exe")]).is_error(400, message);
+    assert_eq!(admin.version("secondapp")["Artifacts"], before);
+    admin.changes(&data, &[("latest.yml", b"new yml"), ("b.exe", b"b exe")]);
+    let after = admin.version("secondapp")["Artifacts"].clone();
+    assert_eq!(after.as_array().unwrap().len(), 3);
+    for (at, bytes) in [(0, "new yml"), (1, "old exe"), (2, "b exe")] {
+        if at < 2 {
+            assert_eq!(after[at]["Link"], before[at]["Link"]);
+        }
+        assert_eq!(fetch(&server, after[at]["Link"].as_str().unwrap()), bytes.as_bytes());
+    }
+    let told = ask(&server, &format!("/update/{}/secondapp/stable/electron/amd64/0.9.0/latest.yml", admin.name));
+    assert_eq!(told.body, b"new yml");
+}

@@ -1,9 +1,12 @@
 //! `faynosync.md` §5: the rules of every multipart route.
 
+use std::io::{Read, Write};
+
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::client::Request;
-use crate::files::{BOUNDARY, Form, noise};
+use crate::files::{BOUNDARY, Form, Noise, file_head, hex, noise, sha256_of_noise};
 use crate::server::{Packhouse, wait_for};
 
 use super::{Person, fetch, first, is_error_of, is_exactly, plus, release};
@@ -223,4 +226,71 @@ fn file_names() {
     let canary = server.data().parent().unwrap().join("passwd.deb");
     assert!(!canary.exists() && !std::path::Path::new("/etc/passwd.deb").exists());
     is_exactly(&server.send(Request::get("/health")), 200, &json!({ "status": "healthy" }));
+}
+
+#[test]
+fn large_files() {
+    // Streamed to disk, whatever comes first and however it is sent; never held in memory.
+    let server = Packhouse::start();
+    let admin = first(&server);
+    admin.set_up();
+    let size = 160_u64 << 20;
+    server.forget_peak();
+    let idle = server.memory();
+    for (at, data_first, chunked) in [(1, false, false), (2, true, true), (3, false, true)] {
+        let version = format!("{at}.0");
+        let data = Form::new().text("data", &release(&version).to_string()).unfinished().1;
+        let (kind, mut head) =
+            if data_first { (Form::new().unfinished().0, data.clone()) } else { Form::new().unfinished() };
+        head.extend_from_slice(format!("--{BOUNDARY}\r\n{}\r\n\r\n", file_head("a.deb")).as_bytes());
+        let mut tail = b"\r\n".to_vec();
+        if !data_first {
+            tail.extend_from_slice(&data);
+        }
+        tail.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+        let length = head.len() as u64 + size + tail.len() as u64;
+        let write = move |out: &mut dyn Write| {
+            out.write_all(&head)?;
+            let mut bytes = Noise::new(at).take(size);
+            let mut block = vec![0; 256 << 10];
+            loop {
+                match bytes.read(&mut block)? {
+                    0 => break,
+                    n => out.write_all(&block[..n])?,
+                }
+            }
+            out.write_all(&tail)
+        };
+        let request = Request::post("/upload");
+        let request = if chunked { request.chunked(&kind, write) } else { request.sized(&kind, length, write) };
+        let answer = admin.send(request);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        let path = format!("/download?key=secondapp/stable/linux/amd64/secondapp-{version}.deb");
+        let (mut hash, mut read) = (Sha256::new(), 0);
+        let answer = server.connect().send_into(Request::get(&path), &mut |block| {
+            hash.update(block);
+            read += block.len() as u64;
+        });
+        assert_eq!((answer.status, read), (200, size));
+        assert_eq!(hex(&hash.finalize()), sha256_of_noise(at, size));
+    }
+    let grown = server.peak_memory().saturating_sub(idle);
+    assert!(grown < 64 << 20, "memory grew by {} MiB", grown >> 20);
+    is_tidy(&server, 3);
+}
+
+#[test]
+fn a_stranger_is_turned_away_unread() {
+    let server = Packhouse::start();
+    let admin = first(&server);
+    admin.set_up();
+    let helper = admin.hire("helper", &json!({}));
+    let kind = Form::new().unfinished().0;
+    for path in ROUTES {
+        // Nothing of the announced gigabyte is ever sent: an answer comes nevertheless.
+        let request = || Request::post(path).header("Content-Length", "1073741824").header("Content-Type", &kind);
+        server.send(request()).is_error(401, "missing authorization header");
+        is_error_of(&server.send(request().header("Authorization", "Bearer x")), 401);
+        helper.send(request()).is_error(403, "Permission denied");
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Request};
+use crate::files::Form;
 use crate::server::{ADMIN_USER, Packhouse};
 
 use super::accounts::is_dead;
@@ -463,4 +464,53 @@ fn admin_only() {
     helper.get("/users/list").is_error(403, "Admin access required");
     assert_eq!(admin.view(), before);
     check(&server, &asks("1.0")).is_json(200);
+}
+
+#[test]
+fn permission_comes_before_shape() {
+    let server = Packhouse::start();
+    let admin = first(&server);
+    let helper = admin.hire("helper", &json!({}));
+    for kind in &KINDS {
+        for path in ["create", "update"] {
+            let request = Request::post(&format!("/{}/{path}", kind.word)).body("application/json", "{");
+            helper.send(request).is_error(403, "Permission denied");
+        }
+        helper.delete(&format!("/{}/delete?id=x", kind.word)).is_error(403, "Permission denied");
+    }
+    for path in ["/app/create", "/app/update", "/upload", "/apps/update", "/artifact/delete"] {
+        for form in [Form::new(), Form::new().text("data", "{"), Form::new().file("a.deb", b"x").text("data", "[]")] {
+            helper.send_form(path, form).is_error(403, "Permission denied");
+        }
+        helper.send(Request::post(path).body("application/json", "{")).is_error(403, "Permission denied");
+    }
+    for path in ["/app/delete?id=x", "/apps/delete?id=x", "/app/delete", "/apps/delete"] {
+        helper.delete(path).is_error(403, "Permission denied");
+    }
+    // Nor is what exists told apart from what does not.
+    let app = admin.create_app("secondapp");
+    for id in [&app, NOBODY] {
+        helper.delete(&format!("/app/delete?id={id}")).is_error(403, "Permission denied");
+        let data = json!({ "id": id, "app": "changed" });
+        helper.send_form("/app/update", form(&data, &[])).is_error(403, "Permission denied");
+    }
+}
+
+#[test]
+fn what_is_deleted_is_allowed_to_nobody() {
+    let server = Packhouse::start();
+    let admin = first(&server);
+    let world = admin.set_up();
+    let helper = admin.hire("helper", &permissions(&FLAGS, &Ids::of(&world)));
+    for (word, id, group) in [
+        ("channel", &world.stable, "Channels"),
+        ("platform", &world.linux, "Platforms"),
+        ("arch", &world.amd64, "Archs"),
+        ("app", &world.app, "Apps"),
+    ] {
+        let allowed = || helper.get("/whoami").is_json(200)["permissions"][group]["Allowed"].clone();
+        assert!(allowed().as_array().unwrap().contains(&json!(id)));
+        assert_eq!(admin.delete(&format!("/{word}/delete?id={id}")).status, 200);
+        assert!(!allowed().as_array().unwrap().contains(&json!(id)), "{word}");
+    }
 }
