@@ -16,8 +16,7 @@ const SCRUB_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Registers the catalog's rules with the store.
 pub fn register_rules(store: &Arc<Store>, clock: &Arc<Clock>) {
     store.set_unheld(catalog::drop_if_unheld);
-    // A row that nobody holds is what a crash between a deletion and its collection leaves: the sweep may have it.
-    store.set_known(|tx, digest| if catalog::is_held(tx, digest)? { catalog::size_of(tx, digest) } else { Ok(None) });
+    store.set_known(catalog::size_of);
     let (weak, clock) = (Arc::downgrade(store), clock.clone());
     store.on_damage(move |digest| {
         let Some(store) = weak.upgrade() else { return };
