@@ -31,6 +31,12 @@ Options of serve:
   --max-per-address N      of them from one address            (PACKHOUSE_MAX_PER_ADDRESS)
   --workers N              threads for quick requests          (PACKHOUSE_WORKERS)
   --transfer-workers N     threads for uploads and downloads   (PACKHOUSE_TRANSFER_WORKERS)
+  --public-url URL         what links in answers begin with    (PACKHOUSE_PUBLIC_URL)
+                           default: the host each request names
+  --allowed-cors ORIGINS   pages that may call this server,    (PACKHOUSE_ALLOWED_CORS)
+                           separated by commas
+  --private-downloads WHO  'login' or 'open': who may fetch    (PACKHOUSE_PRIVATE_DOWNLOADS)
+                           the files of private apps; default: login
 
 Options of verify:
   --data DIR               as above
@@ -82,6 +88,12 @@ pub struct Serve {
     pub workers: Option<usize>,
     /// Threads for transfers.
     pub transfer_workers: Option<usize>,
+    /// What absolute links begin with, without a slash at the end.
+    pub public_url: Option<String>,
+    /// Origins whose pages may call this server.
+    pub allowed_cors: Vec<String>,
+    /// Whether files of private apps need no session.
+    pub open_private_downloads: bool,
 }
 
 impl Serve {
@@ -245,6 +257,31 @@ const SETTINGS: &[Setting] = &[
         commands: &["serve"],
         set: |options, value| count(value).map(|n| options.serve.transfer_workers = Some(n)),
     },
+    Setting {
+        flag: "public-url",
+        variable: "PACKHOUSE_PUBLIC_URL",
+        commands: &["serve"],
+        set: |options, value| public_url(value).map(|url| options.serve.public_url = Some(url)),
+    },
+    Setting {
+        flag: "allowed-cors",
+        variable: "PACKHOUSE_ALLOWED_CORS",
+        commands: &["serve"],
+        set: |options, value| origins(value).map(|mut origins| options.serve.allowed_cors.append(&mut origins)),
+    },
+    Setting {
+        flag: "private-downloads",
+        variable: "PACKHOUSE_PRIVATE_DOWNLOADS",
+        commands: &["serve"],
+        set: |options, value| {
+            options.serve.open_private_downloads = match value {
+                "open" => true,
+                "login" => false,
+                _ => return Err("'login' or 'open' is needed".to_owned()),
+            };
+            Ok(())
+        },
+    },
     Setting { flag: "sample", variable: "PACKHOUSE_SAMPLE", commands: &["verify"], set: set_sample },
 ];
 
@@ -287,6 +324,30 @@ fn set_sample(options: &mut Options, value: &str) -> Result<(), String> {
         }
         _ => Err("a share above 0% and up to 100% is needed".to_owned()),
     }
+}
+
+/// A scheme, a host, and perhaps a path; the slash at the end goes.
+fn public_url(value: &str) -> Result<String, String> {
+    let url = value.trim_end_matches('/');
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let good = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}?#".contains(&byte);
+    match rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(good)) {
+        Some(_) => Ok(url.to_owned()),
+        None => Err("an address like https://packages.example is needed".to_owned()),
+    }
+}
+
+/// Origins as browsers send them: scheme and host, no path.
+fn origins(value: &str) -> Result<Vec<String>, String> {
+    let given = value.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    let read = |origin: &str| {
+        let url = public_url(origin)?;
+        match url.split_once("://") {
+            Some((_, host)) if !host.contains('/') => Ok(url),
+            _ => Err("origins like https://dashboard.example are needed, separated by commas".to_owned()),
+        }
+    };
+    given.map(read).collect()
 }
 
 /// Numbers of threads, connections and megabytes: one at least.
@@ -365,10 +426,31 @@ mod tests {
     }
 
     #[test]
+    fn addresses_for_links_and_pages() {
+        let environment = [
+            ("PACKHOUSE_PUBLIC_URL", "https://p.example/x/"),
+            ("PACKHOUSE_ALLOWED_CORS", "http://a.example, https://b.example:8443/"),
+            ("PACKHOUSE_PRIVATE_DOWNLOADS", "open"),
+        ];
+        let read = serve("--data x", &environment);
+        assert_eq!(read.public_url.as_deref(), Some("https://p.example/x"));
+        assert_eq!(read.allowed_cors, ["http://a.example", "https://b.example:8443"]);
+        assert!(read.open_private_downloads);
+        let read = serve("--data x", &[]);
+        assert_eq!((read.public_url, read.allowed_cors.len(), read.open_private_downloads), (None, 0, false));
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         let cases = [
             ("serve --data x --listen nowhere", "--listen nowhere"),
             ("serve --data x --workers 0", "--workers 0"),
+            ("serve --data x --public-url ftp://x", "--public-url"),
+            ("serve --data x --public-url http:///x", "--public-url"),
+            ("serve --data x --allowed-cors *", "--allowed-cors"),
+            ("serve --data x --allowed-cors null", "--allowed-cors"),
+            ("serve --data x --allowed-cors http://a/b", "--allowed-cors"),
+            ("serve --data x --private-downloads yes", "--private-downloads"),
             ("serve --data x --bogus", "bogus"),
             ("serve --data x --repair", "--repair"),
             ("serve --data x --sample 5%", "--sample"),

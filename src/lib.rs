@@ -1,6 +1,7 @@
 //! Packhouse: one shelf of files with several front doors.
 
 pub mod app;
+pub mod apps;
 pub mod audit;
 pub mod catalog;
 pub mod cli;

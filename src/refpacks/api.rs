@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::formats::refpack::File;
 use crate::http::{Method, Request, Response, percent_decode};
 use crate::identity::Principal;
+use crate::refpacks::Desk;
 use crate::refpacks::files::{self, version_not_found};
 use crate::refpacks::model::{self, Signature};
 use crate::refpacks::rules::{self, Action, Search, Target};
@@ -63,7 +64,7 @@ fn page(app: &App, request: &Request, advanced: bool) -> Result<Response> {
         search.owner = query.get("ownerId").filter(|owner| !owner.is_empty()).map(str::to_owned);
         search.filters = rules::filters(query.get("filters").into_iter().chain(query.get("customFilters")))?;
     }
-    let desk = &app.refpacks;
+    let desk = app.rooms.get::<Desk>()?;
     let listed = desk.search.page(&app.store, &search, page)?;
     let items: Vec<Value> = listed
         .items
@@ -135,7 +136,7 @@ fn archive(app: &App, request: &mut Request, id: String) -> Result<Response> {
         text => Some(rules::version_key(&rules::version(text)?)),
     };
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
-    let desk = &app.refpacks;
+    let desk = app.rooms.get::<Desk>()?;
     let changing = desk.search.change(&id);
     let shown_id = id.clone();
     let version = app.store.commit(move |tx| {

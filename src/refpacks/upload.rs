@@ -12,6 +12,7 @@ use crate::formats::refpack::{Archive, Fault, JUDGE_STACK, Pack};
 use crate::formats::{self, Facts};
 use crate::http::{Part, Request, Response};
 use crate::identity::{Principal, account_of};
+use crate::refpacks::Desk;
 use crate::refpacks::model::{self, Push, Version};
 use crate::refpacks::rules::{self, Publisher};
 use crate::store::Staged;
@@ -79,7 +80,7 @@ pub fn upload(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
         id: id.clone(),
     };
     let first_name = file_name.unwrap_or_else(|| rules::file_name(&id, &text));
-    let desk = &app.refpacks;
+    let desk = app.rooms.get::<Desk>()?;
     let changing = desk.search.change(&id);
     app.store.shelve(vec![staged], move |tx| {
         let package = model::judge(tx, &push)?;
@@ -213,7 +214,7 @@ fn shown_name(given: &str) -> String {
 
 /// Has a received archive judged. The outer error is the server's, the inner ones are the archive's.
 fn judge(app: &App, staged: &Staged, now: i64) -> Result<Result<Pack, Vec<Fault>>> {
-    let desk = &app.refpacks;
+    let desk = app.rooms.get::<Desk>()?;
     let require = app.settings.refpack_signatures;
     let run = || {
         let mut file = staged.open()?;

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "the log of the program is shown when a test fails")]
 
+mod apps;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod client;
 #[cfg(feature = "crash-points")]
@@ -15,6 +16,8 @@ mod crash;
 mod damage;
 #[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod faults;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
 mod kill;
