@@ -70,6 +70,19 @@ impl Entry {
         let long = text.len() + pairs.len() > TEXT_LIMIT;
         Entry { archived, text, pairs, long }
     }
+
+    fn view(&self) -> View<'_> {
+        View { archived: self.archived, text: &self.text, pairs: &self.pairs, long: self.long }
+    }
+}
+
+/// An entry, wherever its text lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct View<'a> {
+    archived: bool,
+    text: &'a str,
+    pairs: &'a str,
+    long: bool,
 }
 
 /// One question, ready to be compared.
@@ -107,7 +120,8 @@ impl Question<'_> {
             needle.push('\0');
             pairs.push(needle);
         }
-        pairs.sort();
+        // The longest first: it is the rarest, as a rule, and the one that blocks are scanned for.
+        pairs.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         pairs.dedup();
         let mut text = String::new();
         escape(&search.text, &mut text);
@@ -142,12 +156,12 @@ struct Block {
 }
 
 impl Block {
-    fn push(&mut self, id: &str, entry: &Entry) {
+    fn push(&mut self, id: &str, entry: View) {
         if entry.long {
             self.long.push(self.ids.len() as u32);
         } else {
-            self.text.push_str(&entry.text);
-            self.pairs.push_str(&entry.pairs);
+            self.text.push_str(entry.text);
+            self.pairs.push_str(entry.pairs);
         }
         self.ids.push(id.into());
         self.archived.push(entry.archived);
@@ -156,17 +170,25 @@ impl Block {
         self.pair_ends.push(self.pairs.len() as u32);
     }
 
+    /// Without the room that growing left.
+    fn done(mut self) -> Arc<Block> {
+        self.ids.shrink_to_fit();
+        self.text.shrink_to_fit();
+        self.pairs.shrink_to_fit();
+        Arc::new(self)
+    }
+
     fn piece<'a>(all: &'a str, ends: &[u32], number: usize) -> &'a str {
         let start = number.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end as usize);
         let end = ends.get(number).map_or(start, |end| *end as usize);
         all.get(start..end).unwrap_or_default()
     }
 
-    fn entry(&self, number: usize) -> Entry {
-        Entry {
+    fn view(&self, number: usize) -> View<'_> {
+        View {
             archived: self.archived.get(number).copied().unwrap_or_default(),
-            text: Block::piece(&self.text, &self.text_ends, number).to_owned(),
-            pairs: Block::piece(&self.pairs, &self.pair_ends, number).to_owned(),
+            text: Block::piece(&self.text, &self.text_ends, number),
+            pairs: Block::piece(&self.pairs, &self.pair_ends, number),
             long: self.is_long(number),
         }
     }
@@ -178,10 +200,8 @@ impl Block {
     /// Numbers of the packages that fit, but for those whose text is not here.
     fn search(&self, question: &Question, found: &mut Vec<u32>) {
         let mut judge = |number: usize| {
-            let archived = self.archived.get(number).copied().unwrap_or_default();
-            let text = Block::piece(&self.text, &self.text_ends, number);
-            let pairs = Block::piece(&self.pairs, &self.pair_ends, number);
-            if question.fits(archived, text, pairs) && !self.is_long(number) {
+            let View { archived, text, pairs, long } = self.view(number);
+            if !long && question.fits(archived, text, pairs) {
                 found.push(number as u32);
             }
         };
@@ -220,14 +240,25 @@ impl Index {
         for entry in entries {
             let (id, entry) = entry?;
             if block.ids.len() == BLOCK {
-                blocks.push(Arc::new(std::mem::take(&mut block)));
+                blocks.push(std::mem::take(&mut block).done());
             }
-            block.push(&id, &entry);
+            block.push(&id, entry.view());
         }
         if !block.ids.is_empty() {
-            blocks.push(Arc::new(block));
+            blocks.push(block.done());
         }
         Ok(Index { blocks })
+    }
+
+    /// Whether this is what is known of a package already. Never so of one whose text is not kept here.
+    pub fn knows(&self, id: &str, entry: &Entry) -> bool {
+        let Some(block) = self.blocks.get(self.block_of(id)) else { return false };
+        block.ids.binary_search_by(|known| (**known).cmp(id)).is_ok_and(|number| block.view(number) == entry.view())
+    }
+
+    /// The number of the last block that begins at or before `id`, else of the first.
+    fn block_of(&self, id: &str) -> usize {
+        self.blocks.partition_point(|block| block.ids.first().is_some_and(|first| **first <= *id)).saturating_sub(1)
     }
 
     /// Puts packages in, over what was known of them.
@@ -237,9 +268,7 @@ impl Index {
         }
         let mut by_block: BTreeMap<usize, Vec<(&String, &Entry)>> = BTreeMap::new();
         for change in changes {
-            // The last block that begins at or before the id, else the first.
-            let at = self.blocks.partition_point(|block| block.ids.first().is_some_and(|id| **id <= **change.0));
-            by_block.entry(at.saturating_sub(1)).or_default().push(change);
+            by_block.entry(self.block_of(change.0)).or_default().push(change);
         }
         // From the last on, so that splitting a block leaves the numbers of those before it alone.
         for (at, changes) in by_block.into_iter().rev() {
@@ -290,7 +319,7 @@ fn merge(old: &Block, changes: &[(&String, &Entry)]) -> Vec<Arc<Block>> {
     let mut all: Vec<Block> = vec![Block::default()];
     let total = old.ids.len() + changes.len();
     let target = if total > BLOCK { BLOCK / 2 } else { BLOCK };
-    let mut push = |id: &str, entry: &Entry| {
+    let mut push = |id: &str, entry: View| {
         if all.last().is_some_and(|block| block.ids.len() >= target) {
             all.push(Block::default());
         }
@@ -301,15 +330,15 @@ fn merge(old: &Block, changes: &[(&String, &Entry)]) -> Vec<Arc<Block>> {
     let mut changes = changes.iter().peekable();
     for (number, id) in old.ids.iter().enumerate() {
         while let Some((new, entry)) = changes.next_if(|(new, _)| new.as_str() < &**id) {
-            push(new, entry);
+            push(new, entry.view());
         }
         match changes.next_if(|(new, _)| new.as_str() == &**id) {
-            Some((new, entry)) => push(new, entry),
-            None => push(id, &old.entry(number)),
+            Some((new, entry)) => push(new, entry.view()),
+            None => push(id, old.view(number)),
         }
     }
-    changes.for_each(|(new, entry)| push(new, entry));
-    all.into_iter().map(Arc::new).collect()
+    changes.for_each(|(new, entry)| push(new, entry.view()));
+    all.into_iter().map(Block::done).collect()
 }
 
 #[cfg(test)]

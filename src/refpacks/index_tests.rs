@@ -111,6 +111,11 @@ fn blocks_split_and_keep_the_order() {
         }
         index.update(&changes);
     }
+    for (id, round) in &expected {
+        let n: usize = id[1..].parse().unwrap();
+        assert!(index.knows(id, &entry(n, *round)) && !index.knows(id, &entry(n, 99)));
+    }
+    assert!(!index.knows("p", &entry(0, 0)) && !index.knows("z", &entry(0, 0)));
     assert!(index.blocks.len() > 2 && index.blocks.iter().all(|block| block.ids.len() <= BLOCK));
     assert!(ids(&index, &Search::default()).iter().eq(expected.keys()));
     for round in [0, 7, 19] {

@@ -12,8 +12,9 @@ use crate::refpacks::rules::{Page, Search};
 use crate::store::Store;
 use crate::store::table::Read;
 
-/// The most answers that are remembered.
+/// The most answers that are remembered, and the most places in all of them.
 const REMEMBERED: usize = 16;
+const PLACES: usize = 250_000;
 
 /// The index and what has happened since it was read.
 #[derive(Default)]
@@ -105,7 +106,17 @@ impl Shelf {
         let mut state = self.lock();
         if state.index.as_ref().is_some_and(|current| Arc::ptr_eq(current, index)) {
             state.answers.push_front((search.clone(), places.clone()));
-            state.answers.truncate(REMEMBERED);
+            let mut room = PLACES;
+            let fits =
+                state.answers.iter().take(REMEMBERED).take_while(|(_, places)| match room.checked_sub(places.len()) {
+                    Some(left) => {
+                        room = left;
+                        true
+                    }
+                    None => false,
+                });
+            let kept = fits.count();
+            state.answers.truncate(kept);
         }
     }
 
@@ -129,15 +140,18 @@ impl State {
         }
         let mut changes = BTreeMap::new();
         for id in self.changed.iter().chain(self.changing.keys()) {
-            if let Some(entry) = entry(tx, id)? {
+            if let Some(entry) = entry(tx, id)?.filter(|entry| !index.knows(id, entry)) {
                 changes.insert(id.clone(), entry);
             }
+        }
+        self.changed.clear();
+        if changes.is_empty() {
+            return Ok(index.clone());
         }
         let mut index = Index::clone(index);
         index.update(&changes);
         let index = Arc::new(index);
         self.index = Some(index.clone());
-        self.changed.clear();
         self.answers.clear();
         Ok(index)
     }

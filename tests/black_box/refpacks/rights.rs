@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::client::{Answer, Request};
 use crate::files::{Form, fingerprint};
-use crate::server::{ADMIN, ADMIN_USER, Packhouse};
+use crate::server::{ADMIN, ADMIN_PASSWORD, ADMIN_USER, Packhouse, SIGNUP_KEY};
 
 use super::pack::Pack;
 use super::{nothing_is_there, push, refused, refused_like, token};
@@ -130,4 +130,43 @@ fn owner_labels() {
     push(&server, &Pack::new("mine", "1.0.0").meta("title", json!("x")));
     // The admin's token belongs to the admin's account.
     assert_eq!(owner_of("mine"), ADMIN_USER);
+}
+
+/// The token of a login.
+fn log_in(server: &Packhouse, name: &str, password: &str) -> String {
+    let answer = server.send(Request::post("/login").json(&json!({"username": name, "password": password})));
+    answer.is_json(200)["token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_login_publishes_as_its_account() {
+    const PASSWORD: &str = "a long password of the tests";
+    let server = Packhouse::start();
+    let sign_up = json!({"username": "second-owner", "password": PASSWORD, "api_key": SIGNUP_KEY});
+    assert_eq!(server.send(Request::post("/signup").json(&sign_up)).status, 200);
+    let (operator, second) = (log_in(&server, ADMIN_USER, ADMIN_PASSWORD), log_in(&server, "second-owner", PASSWORD));
+    let push_by = |login: &str, pack: &Pack| {
+        let request = Request::post("/packages").header("Authorization", &format!("Bearer {login}"));
+        server.send(request.body("application/zip", pack.zip()))
+    };
+    assert_eq!(push_by(&second, &Pack::new("single", "1.0.0")).status, 200);
+    let shown = server.send(Request::get("/packages")).is_json(200);
+    assert_eq!(shown["items"][0]["ownerId"], "second-owner");
+    // Another login of the same account is the same publisher.
+    let again = log_in(&server, "second-owner", PASSWORD);
+    assert_eq!(push_by(&again, &Pack::new("single", "1.1.0")).status, 200);
+    // The first owner runs the instance; other owners are publishers like any other.
+    assert_eq!(push_by(&operator, &Pack::new("single", "1.2.0")).status, 200);
+    assert_eq!(push_by(&operator, &Pack::new("theirs", "1.0.0")).status, 200);
+    assert_eq!(push_as(&server, ADMIN, &Pack::new("theirs", "1.1.0")).status, 200);
+    let message = "Package 'theirs' belongs to another publisher";
+    refused(&push_by(&second, &Pack::new("theirs", "2.0.0")), 403, "Forbidden", message);
+    // A login is no API key, a logged-out one nothing at all, and a team user stays in its own dialect.
+    let as_key = push_as(&server, &second, &Pack::new("single", "3.0.0"));
+    refused(&as_key, 401, "Unauthorized", "API key is missing or invalid.");
+    let member = json!({"username": "member", "password": PASSWORD, "permissions": {}});
+    let made = Request::post("/user/create").header("Authorization", &format!("Bearer {second}")).json(&member);
+    assert_eq!(server.send(made).status, 200);
+    let answer = push_by(&log_in(&server, "member", PASSWORD), &Pack::new("single", "3.0.0"));
+    refused(&answer, 401, "Unauthorized", "API key is missing or invalid.");
 }
