@@ -131,7 +131,7 @@ fn electron_list(slot: Slot, choice: &Choice) -> Option<&Artifact> {
     };
     let lists = || choice.release.artifacts_for(slot).filter(is_list);
     let usual = |name: &&str| lists().find(|artifact| artifact.file_name == **name);
-    ELECTRON_LISTS.iter().find_map(|name| usual(name)).or_else(|| lists().next())
+    ELECTRON_LISTS.iter().find_map(usual).or_else(|| lists().next())
 }
 
 fn tauri(slot: Slot, choice: &Choice, links: &Links) -> Option<Answer> {
