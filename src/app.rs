@@ -1,14 +1,16 @@
 //! What every handler is given, and the way a request goes: gate, handler, the room's words for errors.
 
+use std::any::Any;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Access, Found, Head, Lane, Method, Params, Plan, Request, Response, Router, Service, Source};
-use crate::identity::{Credentials, Identity, Principal};
-use crate::routes::{self, Entry, Gate};
+use crate::http::{Access, Found, Head, Method, Params, Plan, Request, Response, Router, Service, Source, bearer};
+use crate::identity::{Credentials, Identity, Principal, Role};
+use crate::ids::Digest;
+use crate::routes::{self, Entry, Gate, Pace};
 use crate::store::{Blob, Store};
 
 /// What the command line and the environment decide.
@@ -18,6 +20,16 @@ pub struct Settings {
     pub data: PathBuf,
     /// The largest file an upload may carry, in bytes; none means what the disk holds.
     pub max_upload: Option<u64>,
+    /// The largest RefPack, in bytes; none means the dialect's default.
+    pub refpack_limit: Option<u64>,
+    /// Whether RefPacks must be signed.
+    pub refpack_signatures: bool,
+    /// What absolute links begin with (`https://packages.example`); none takes each request's host.
+    pub public_url: Option<String>,
+    /// Origins whose pages may call this server.
+    pub allowed_origins: Vec<String>,
+    /// Whether files of private apps need no session.
+    pub open_private_downloads: bool,
 }
 
 /// What every handler is given. Cheap to clone: transactions take a copy along.
@@ -31,6 +43,31 @@ pub struct App {
     pub clock: Arc<Clock>,
     /// What the operator set.
     pub settings: Arc<Settings>,
+    /// What rooms keep in memory.
+    pub rooms: Arc<Rooms>,
+}
+
+/// What rooms keep in memory, each under its own type: a room knows the house, the house knows no room.
+#[derive(Default)]
+pub struct Rooms {
+    kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl Rooms {
+    /// With one room's memory more.
+    pub fn with<T: Any + Send + Sync>(mut self, memory: T) -> Self {
+        self.kept.push(Box::new(memory));
+        self
+    }
+
+    /// A room's memory.
+    ///
+    /// # Errors
+    /// `Internal` when that room was never opened.
+    pub fn get<T: Any>(&self) -> Result<&T> {
+        let found = self.kept.iter().find_map(|memory| memory.downcast_ref());
+        found.ok_or_else(|| Error::internal(format!("{} was not opened", std::any::type_name::<T>())))
+    }
 }
 
 /// The service the HTTP engine calls: the route map over the [`App`].
@@ -68,11 +105,19 @@ impl House {
                     request.params = params;
                     (entry.handler)(&self.app, &who, request)
                 }
-                Destination::WrongMethod(allowed) => Ok(routes::wrong_method(&allowed)),
-                Destination::Nowhere => Ok(routes::nowhere()),
+                Destination::WrongMethod(allowed) => Ok(routes::wrong_method(&request.head, &allowed)),
+                Destination::Nowhere => Ok(routes::nowhere(&request.head.path)),
             }
         });
         answer.unwrap_or_else(|error| print_error(error, request.number, words))
+    }
+
+    /// The origin a request came from, when its pages may call this server.
+    fn allowed_origin(&self, head: &Head) -> Option<&str> {
+        let mut given = head.headers.all("origin");
+        let (given, None) = (given.next()?, given.next()) else { return None };
+        let allowed = self.app.settings.allowed_origins.iter().find(|allowed| allowed.as_bytes() == given);
+        allowed.map(String::as_str)
     }
 
     /// Who is asking, if the gate lets them in.
@@ -80,11 +125,37 @@ impl House {
         match gate {
             Gate::Open => Ok(Principal::Anonymous),
             Gate::Token => self.app.token(head),
+            Gate::Key => self.app.api_key(head),
+            Gate::Login => self.app.login(head),
         }
     }
 }
 
 impl App {
+    /// The principal behind `Authorization: Bearer` (`faynosync.md` §1).
+    ///
+    /// # Errors
+    /// `Unauthenticated` in the dialect's words.
+    pub fn login(&self, head: &Head) -> Result<Principal> {
+        let refused = |message: &'static str| Error::new(Kind::Unauthenticated, message);
+        let given = head.headers.get("authorization").map(<[u8]>::trim_ascii).filter(|given| !given.is_empty());
+        let given = given.ok_or_else(|| refused("missing authorization header"))?;
+        let malformed = || refused("invalid token format");
+        let text = std::str::from_utf8(given).map_err(|_| malformed())?;
+        let mut words = text.split_ascii_whitespace();
+        let (Some("Bearer"), Some(token), None) = (words.next(), words.next(), words.next()) else {
+            return Err(malformed());
+        };
+        if head.headers.all("authorization").nth(1).is_some() {
+            return Err(malformed());
+        }
+        let credentials = Credentials { bearer: Some(token), ..Credentials::default() };
+        match self.identity.authenticate(&credentials)? {
+            who @ (Principal::Account(_) | Principal::Token(_)) => Ok(who),
+            _ => Err(refused("invalid or expired token")),
+        }
+    }
+
     /// The principal behind `X-Api-Token` (`products.md` §2).
     ///
     /// # Errors
@@ -102,6 +173,61 @@ impl App {
             _ => Err(refused("Invalid api token")),
         }
     }
+}
+
+impl App {
+    /// The bytes of `digest`, ready for an answer to `head`; a part of them is checked before it is promised.
+    ///
+    /// # Errors
+    /// `NotFound` when nobody holds them, `Internal` when they are damaged or gone.
+    pub fn bytes(&self, digest: &Digest, head: &Head) -> Result<BlobSource> {
+        let mut blob = self.store.blob(digest)?;
+        if head.headers.get("range").is_some() {
+            blob.check_before_range()?;
+        }
+        Ok(BlobSource(blob))
+    }
+}
+
+/// What somebody without a valid key is told (`refpack.md` §1).
+pub const NO_API_KEY: &str = "API key is missing or invalid.";
+
+impl App {
+    /// The principal behind `X-API-Key`, else behind `Authorization: Bearer` (`refpack.md` §3).
+    ///
+    /// # Errors
+    /// `Unauthenticated` in the dialect's words.
+    pub fn api_key(&self, head: &Head) -> Result<Principal> {
+        let refused = || Error::new(Kind::Unauthenticated, NO_API_KEY);
+        let api_token = match head.headers.get("x-api-key") {
+            Some(_) => Some(head.headers.text("x-api-key").ok_or_else(refused)?.trim()),
+            None => None,
+        };
+        let credentials = Credentials { api_token, bearer: bearer(head), ..Credentials::default() };
+        let who = self.identity.authenticate(&credentials).map_err(|e| match e.kind {
+            Kind::Unauthenticated => refused(),
+            _ => e,
+        })?;
+        match who {
+            Principal::Token(ref token) if token.scope.is_none() => Ok(who),
+            // Team users act in their own dialect only (`reliability.md` §13).
+            Principal::Account(ref account) if account.role == Role::Owner => Ok(who),
+            _ => Err(refused()),
+        }
+    }
+}
+
+/// Lets pages of `origin` read an answer; others get none of these fields.
+fn allow_origin(response: Response, origin: Option<&str>) -> Response {
+    const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+    const HEADERS: &str = "Authorization, Content-Type, Range, If-None-Match, If-Range, X-Api-Token, X-Device-ID";
+    let Some(origin) = origin else { return response };
+    response
+        .header("Access-Control-Allow-Origin", origin)
+        .header("Access-Control-Allow-Credentials", "true")
+        .header("Access-Control-Allow-Methods", METHODS)
+        .header("Access-Control-Allow-Headers", HEADERS)
+        .header("Vary", "Origin")
 }
 
 /// An error in its room's words; what lies behind one of ours goes to the log under the request's number.
@@ -135,15 +261,20 @@ impl Service for House {
             Found::MethodNotAllowed(allowed) => Destination::WrongMethod(allowed),
             Found::NotFound => Destination::Nowhere,
         };
-        let (lane, collect) = match &route {
-            Destination::Route(entry, _) if entry.lane == Lane::Transfer => (Lane::Transfer, 0),
-            _ => (Lane::Quick, routes::QUICK_BODY),
+        let Pace { lane, collect } = match &route {
+            Destination::Route(entry, _) => entry.pace,
+            _ => routes::UNKNOWN,
         };
         Plan { route, lane, collect }
     }
 
     fn answer(&self, route: Destination, request: &mut Request) -> Response {
-        self.serve(route, request)
+        let origin = self.allowed_origin(&request.head);
+        // A page asks before it calls; the answer is the same for every address.
+        if request.head.method == Method::Options && origin.is_some() {
+            return allow_origin(Response::empty(204), origin);
+        }
+        allow_origin(self.serve(route, request), origin)
     }
 
     fn refusal(&self, head: Option<&Head>, status: u16, message: &str) -> Response {

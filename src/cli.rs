@@ -23,10 +23,20 @@ Options of serve:
                            default: 0.0.0.0:8090; port 0 picks a free one
   --max-upload-mb N        largest file an upload may carry    (PACKHOUSE_MAX_UPLOAD_MB)
                            default: what the disk holds
+  --refpack-max-mb N       largest RefPack                     (PACKHOUSE_REFPACK_MAX_MB)
+                           default: 256
+  --refpack-require-signature 1
+                           take signed RefPacks only           (PACKHOUSE_REFPACK_REQUIRE_SIGNATURE)
   --max-connections N      open connections at most            (PACKHOUSE_MAX_CONNECTIONS)
   --max-per-address N      of them from one address            (PACKHOUSE_MAX_PER_ADDRESS)
   --workers N              threads for quick requests          (PACKHOUSE_WORKERS)
   --transfer-workers N     threads for uploads and downloads   (PACKHOUSE_TRANSFER_WORKERS)
+  --public-url URL         what links in answers begin with    (PACKHOUSE_PUBLIC_URL)
+                           default: the host each request names
+  --allowed-cors ORIGINS   pages that may call this server,    (PACKHOUSE_ALLOWED_CORS)
+                           separated by commas
+  --private-downloads WHO  'login' or 'open': who may fetch    (PACKHOUSE_PRIVATE_DOWNLOADS)
+                           the files of private apps; default: login
 
 Options of verify:
   --data DIR               as above
@@ -66,6 +76,10 @@ pub struct Serve {
     pub listen: Vec<SocketAddr>,
     /// The largest file an upload may carry, in bytes.
     pub max_upload: Option<u64>,
+    /// The largest RefPack, in bytes.
+    pub refpack_limit: Option<u64>,
+    /// Whether RefPacks must be signed.
+    pub refpack_signatures: bool,
     /// Open connections at most.
     pub max_connections: Option<usize>,
     /// Of them from one address.
@@ -74,6 +88,12 @@ pub struct Serve {
     pub workers: Option<usize>,
     /// Threads for transfers.
     pub transfer_workers: Option<usize>,
+    /// What absolute links begin with, without a slash at the end.
+    pub public_url: Option<String>,
+    /// Origins whose pages may call this server.
+    pub allowed_cors: Vec<String>,
+    /// Whether files of private apps need no session.
+    pub open_private_downloads: bool,
 }
 
 impl Serve {
@@ -202,6 +222,18 @@ const SETTINGS: &[Setting] = &[
     Setting { flag: "listen", variable: "PACKHOUSE_LISTEN", commands: &["serve"], set: set_listen },
     Setting { flag: "max-upload-mb", variable: "PACKHOUSE_MAX_UPLOAD_MB", commands: &["serve"], set: set_max_upload },
     Setting {
+        flag: "refpack-max-mb",
+        variable: "PACKHOUSE_REFPACK_MAX_MB",
+        commands: &["serve"],
+        set: |options, value| bytes(value).map(|n| options.serve.refpack_limit = Some(n)),
+    },
+    Setting {
+        flag: "refpack-require-signature",
+        variable: "PACKHOUSE_REFPACK_REQUIRE_SIGNATURE",
+        commands: &["serve"],
+        set: |options, value| switch(value).map(|on| options.serve.refpack_signatures = on),
+    },
+    Setting {
         flag: "max-connections",
         variable: "PACKHOUSE_MAX_CONNECTIONS",
         commands: &["serve"],
@@ -225,6 +257,31 @@ const SETTINGS: &[Setting] = &[
         commands: &["serve"],
         set: |options, value| count(value).map(|n| options.serve.transfer_workers = Some(n)),
     },
+    Setting {
+        flag: "public-url",
+        variable: "PACKHOUSE_PUBLIC_URL",
+        commands: &["serve"],
+        set: |options, value| public_url(value).map(|url| options.serve.public_url = Some(url)),
+    },
+    Setting {
+        flag: "allowed-cors",
+        variable: "PACKHOUSE_ALLOWED_CORS",
+        commands: &["serve"],
+        set: |options, value| origins(value).map(|mut origins| options.serve.allowed_cors.append(&mut origins)),
+    },
+    Setting {
+        flag: "private-downloads",
+        variable: "PACKHOUSE_PRIVATE_DOWNLOADS",
+        commands: &["serve"],
+        set: |options, value| {
+            options.serve.open_private_downloads = match value {
+                "open" => true,
+                "login" => false,
+                _ => return Err("'login' or 'open' is needed".to_owned()),
+            };
+            Ok(())
+        },
+    },
     Setting { flag: "sample", variable: "PACKHOUSE_SAMPLE", commands: &["verify"], set: set_sample },
 ];
 
@@ -242,9 +299,21 @@ fn set_listen(options: &mut Options, value: &str) -> Result<(), String> {
 }
 
 fn set_max_upload(options: &mut Options, value: &str) -> Result<(), String> {
-    let megabytes = count(value)? as u64;
-    options.serve.max_upload = Some(megabytes.checked_mul(1 << 20).ok_or("the number is too large")?);
+    options.serve.max_upload = Some(bytes(value)?);
     Ok(())
+}
+
+/// Megabytes, as bytes.
+fn bytes(value: &str) -> Result<u64, String> {
+    (count(value)? as u64).checked_mul(1 << 20).ok_or_else(|| "the number is too large".to_owned())
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" | "" => Ok(false),
+        _ => Err("1 or 0 is needed".to_owned()),
+    }
 }
 
 fn set_sample(options: &mut Options, value: &str) -> Result<(), String> {
@@ -255,6 +324,30 @@ fn set_sample(options: &mut Options, value: &str) -> Result<(), String> {
         }
         _ => Err("a share above 0% and up to 100% is needed".to_owned()),
     }
+}
+
+/// A scheme, a host, and perhaps a path; the slash at the end goes.
+fn public_url(value: &str) -> Result<String, String> {
+    let url = value.trim_end_matches('/');
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let good = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}?#".contains(&byte);
+    match rest.filter(|rest| !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(good)) {
+        Some(_) => Ok(url.to_owned()),
+        None => Err("an address like https://packages.example is needed".to_owned()),
+    }
+}
+
+/// Origins as browsers send them: scheme and host, no path.
+fn origins(value: &str) -> Result<Vec<String>, String> {
+    let given = value.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+    let read = |origin: &str| {
+        let url = public_url(origin)?;
+        match url.split_once("://") {
+            Some((_, host)) if !host.contains('/') => Ok(url),
+            _ => Err("origins like https://dashboard.example are needed, separated by commas".to_owned()),
+        }
+    };
+    given.map(read).collect()
 }
 
 /// Numbers of threads, connections and megabytes: one at least.
@@ -333,10 +426,31 @@ mod tests {
     }
 
     #[test]
+    fn addresses_for_links_and_pages() {
+        let environment = [
+            ("PACKHOUSE_PUBLIC_URL", "https://p.example/x/"),
+            ("PACKHOUSE_ALLOWED_CORS", "http://a.example, https://b.example:8443/"),
+            ("PACKHOUSE_PRIVATE_DOWNLOADS", "open"),
+        ];
+        let read = serve("--data x", &environment);
+        assert_eq!(read.public_url.as_deref(), Some("https://p.example/x"));
+        assert_eq!(read.allowed_cors, ["http://a.example", "https://b.example:8443"]);
+        assert!(read.open_private_downloads);
+        let read = serve("--data x", &[]);
+        assert_eq!((read.public_url, read.allowed_cors.len(), read.open_private_downloads), (None, 0, false));
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         let cases = [
             ("serve --data x --listen nowhere", "--listen nowhere"),
             ("serve --data x --workers 0", "--workers 0"),
+            ("serve --data x --public-url ftp://x", "--public-url"),
+            ("serve --data x --public-url http:///x", "--public-url"),
+            ("serve --data x --allowed-cors *", "--allowed-cors"),
+            ("serve --data x --allowed-cors null", "--allowed-cors"),
+            ("serve --data x --allowed-cors http://a/b", "--allowed-cors"),
+            ("serve --data x --private-downloads yes", "--private-downloads"),
             ("serve --data x --bogus", "bogus"),
             ("serve --data x --repair", "--repair"),
             ("serve --data x --sample 5%", "--sample"),

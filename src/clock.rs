@@ -19,6 +19,23 @@ impl Time {
         }
     }
 
+    /// `2026-05-20T10:00:00.123Z`: RFC 3339, milliseconds, UTC.
+    pub fn rfc3339_millis(self) -> String {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(time) => format!("{time:.3}"),
+            Err(_) => format!("@{}", self.seconds()),
+        }
+    }
+
+    /// `2026-05-20`: the day in UTC.
+    pub fn date(self) -> String {
+        let mut text = self.rfc3339();
+        if let Some(at) = text.find('T') {
+            text.truncate(at);
+        }
+        text
+    }
+
     /// Whole seconds since 1970, rounded down.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
@@ -74,5 +91,19 @@ mod tests {
             assert_eq!(Time(micros).rfc3339(), text);
         }
         assert_eq!(Time(i64::MAX).rfc3339(), "@9223372036854");
+    }
+
+    #[test]
+    fn prints_milliseconds_and_days() {
+        let cases = [
+            (0, "1970-01-01T00:00:00.000Z", "1970-01-01"),
+            (1_779_271_200_999_999, "2026-05-20T10:00:00.999Z", "2026-05-20"),
+            (1_779_321_599_000_000, "2026-05-20T23:59:59.000Z", "2026-05-20"),
+            (1_000, "1970-01-01T00:00:00.001Z", "1970-01-01"),
+        ];
+        for (micros, text, day) in cases {
+            assert_eq!((Time(micros).rfc3339_millis().as_str(), Time(micros).date().as_str()), (text, day));
+        }
+        assert_eq!(Time(i64::MAX).rfc3339_millis(), "@9223372036854");
     }
 }

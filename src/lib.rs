@@ -1,6 +1,7 @@
 //! Packhouse: one shelf of files with several front doors.
 
 pub mod app;
+pub mod apps;
 pub mod audit;
 pub mod catalog;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod identity;
 pub mod ids;
 pub mod jobs;
 pub mod products;
+pub mod refpacks;
 pub mod routes;
 pub mod shared_doors;
 pub mod store;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use packhouse::app::{App, House, Settings};
+use packhouse::app::{App, House, Rooms, Settings};
+use packhouse::apps::Apps;
 use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
 use packhouse::http::Server;
 use packhouse::identity::{FIRST_RUN_NOTE, FirstRun, Identity};
 use packhouse::jobs::Jobs;
+use packhouse::refpacks::Desk;
 use packhouse::store::{self, Options, Store, Verdict, VerifyOptions};
 use packhouse::{catalog, wiring};
 
@@ -66,6 +68,8 @@ fn unreadable_variable() -> Option<String> {
 /// Runs the server until the stop signal; an error is one line for the person who started it.
 fn serve(options: &cli::Serve) -> Result<(), String> {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    // The engine turns a panic into a 500 for its one request; here it becomes a log line like any other.
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     let (stop, stopped) = mpsc::channel();
     let mut signals = 0;
     ctrlc::set_handler(move || {
@@ -84,10 +88,20 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let first = FirstRun::from_environment(|name| std::env::var(name).ok());
     let identity = Identity::open(store.clone(), clock.clone(), first).map_err(|e| spoken(&e))?;
     let first_run = identity.first_run().clone();
-    let settings = Settings { data: options.data.clone(), max_upload: options.max_upload };
+    let apps = Arc::new(Apps::open(store.clone(), clock.clone()).map_err(|e| spoken(&e))?);
+    let settings = Arc::new(Settings {
+        data: options.data.clone(),
+        max_upload: options.max_upload,
+        refpack_limit: options.refpack_limit,
+        refpack_signatures: options.refpack_signatures,
+        public_url: options.public_url.clone(),
+        allowed_origins: options.allowed_cors.clone(),
+        open_private_downloads: options.open_private_downloads,
+    });
     let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
-    let app = App { store: store.clone(), identity: Arc::new(identity), clock, settings: Arc::new(settings) };
-    let identity = app.identity.clone();
+    let identity = Arc::new(identity);
+    let rooms = Arc::new(Rooms::default().with(apps.clone()).with(Desk::default()));
+    let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
     store.begin_sweep();
@@ -105,6 +119,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     log::info!("stopping: running requests get {} s", GRACE.as_secs());
     server.stop(GRACE);
     jobs.stop(GRACE);
+    apps.stop();
     keep_house(&identity, &jobs);
     store.close();
     log::info!("stopped");

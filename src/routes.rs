@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 
 use crate::app::App;
+use crate::apps::{
+    self, accounts, axes, catalogue, downloads, folder, lists, releases, removal, statistics, team, updates, velopack,
+};
 use crate::error::{Error, Result};
-use crate::http::Method::{self, Delete, Get, Post, Put};
-use crate::http::{Lane, Request, Response, Router, allow_value};
+use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
+use crate::http::{Head, Lane, Request, Response, Router, allow_value};
 use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
+use crate::refpacks;
 use crate::shared_doors;
 
 /// Who may knock on a route. What is then allowed is the room's rule.
@@ -17,6 +21,19 @@ pub enum Gate {
     Open,
     /// Holders of an API token, sent as `X-Api-Token`.
     Token,
+    /// Holders of an API token or a login, sent as `X-API-Key` or `Authorization: Bearer`.
+    Key,
+    /// Whoever logged in, and tokens sent as `Authorization: Bearer`.
+    Login,
+}
+
+/// How a route's requests are worked on.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Which pool.
+    pub lane: Lane,
+    /// Bytes of body collected before a worker is taken.
+    pub collect: u64,
 }
 
 /// A handler: decode, call, encode.
@@ -27,27 +44,34 @@ pub type Handler = fn(&App, &Principal, &mut Request) -> Result<Response>;
 pub struct Entry {
     /// Who may knock.
     pub gate: Gate,
-    /// Which pool serves it.
-    pub lane: Lane,
+    /// Which pool serves it, and how its body arrives.
+    pub pace: Pace,
     /// What serves it.
     pub handler: Handler,
     /// How its room prints errors.
     pub errors: fn(&Error) -> Response,
 }
 
-/// The largest body a quick route gets, in bytes.
-pub const QUICK_BODY: u64 = 1 << 20;
+/// The largest body that is collected, in bytes; what a route reads above it is streamed.
+const QUICK_BODY: u64 = 1 << 20;
 
-const QUICK: Lane = Lane::Quick;
-const TRANSFER: Lane = Lane::Transfer;
+/// How paths and methods that are not on the map are answered.
+pub const UNKNOWN: Pace = QUICK;
 
-type Line = (Method, &'static str, Gate, Lane, Handler, fn(&Error) -> Response);
+/// Short work: the body is complete before a worker is taken.
+const QUICK: Pace = Pace { lane: Lane::Quick, collect: QUICK_BODY };
+/// Work that waits, above all for a password hash: the body is complete too, but no quick worker is held.
+const SLOW: Pace = Pace { lane: Lane::Transfer, collect: QUICK_BODY };
+/// The handler reads the body as it comes.
+const TRANSFER: Pace = Pace { lane: Lane::Transfer, collect: 0 };
+
+type Line = (Method, &'static str, Gate, Pace, Handler, fn(&Error) -> Response);
 
 /// Addresses that two dialects share.
 #[rustfmt::skip]
 const SHARED: &[Line] = &[
     // method  path       gate         lane   handler               (room's errors)
-    (Get,     "/",        Gate::Open,  QUICK, shared_doors::welcome, products::error_response),
+    (Get,     "/",        Gate::Open,  QUICK, shared_doors::welcome, apps::error_response),
     (Get,     "/health",  Gate::Open,  QUICK, shared_doors::health,  products::error_response),
 ];
 
@@ -73,6 +97,67 @@ const PRODUCTS: &[Line] = &[
     (Delete,  "/product/delete/{product}/{version}", Gate::Token, QUICK,    files::delete,       products::version_error_response),
 ];
 
+/// The RefPack dialect. Ids may hold a slash, so the room reads the paths below `/packages/` itself; every method goes
+/// there, and archiving asks for its key there.
+#[rustfmt::skip]
+const REFPACKS: &[Line] = &[
+    (Get,     "/packages",                           Gate::Open,  QUICK,    refpacks::api::list,      refpacks::error_response),
+    (Post,    "/packages",                           Gate::Key,   TRANSFER, refpacks::upload::upload, refpacks::error_response),
+    (Get,     "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Post,    "/packages/{rest*}",                   Gate::Open,  TRANSFER, refpacks::api::below,     refpacks::error_response),
+    (Put,     "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Delete,  "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Patch,   "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Options, "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+];
+
+/// The app-update dialect.
+#[rustfmt::skip]
+const APPS: &[Line] = &[
+    (Post,    "/signup",              Gate::Open,  SLOW,     accounts::signup,          apps::error_response),
+    (Post,    "/login",               Gate::Open,  SLOW,     accounts::login,           apps::error_response),
+    (Get,     "/whoami",              Gate::Login, QUICK,    accounts::whoami,          apps::error_response),
+    (Post,    "/admin/update",        Gate::Login, SLOW,     accounts::update,          apps::error_response),
+    (Post,    "/user/create",         Gate::Login, SLOW,     team::create,              apps::error_response),
+    (Post,    "/user/update",         Gate::Login, SLOW,     team::update,              apps::error_response),
+    (Get,     "/users/list",          Gate::Login, QUICK,    team::list,                apps::error_response),
+    (Delete,  "/user/delete",         Gate::Login, QUICK,    team::delete,              apps::error_response),
+    (Post,    "/token/create",        Gate::Login, QUICK,    apps::tokens::create,      apps::error_response),
+    (Get,     "/token/list",          Gate::Login, QUICK,    apps::tokens::list,        apps::error_response),
+    (Delete,  "/token/delete",        Gate::Login, QUICK,    apps::tokens::delete,      apps::error_response),
+    (Post,    "/channel/create",      Gate::Login, QUICK,    axes::channels::create,    apps::error_response),
+    (Get,     "/channel/list",        Gate::Login, QUICK,    axes::channels::list,      apps::error_response),
+    (Post,    "/channel/update",      Gate::Login, QUICK,    axes::channels::update,    apps::error_response),
+    (Delete,  "/channel/delete",      Gate::Login, QUICK,    axes::channels::delete,    apps::error_response),
+    (Post,    "/platform/create",     Gate::Login, QUICK,    axes::platforms::create,   apps::error_response),
+    (Get,     "/platform/list",       Gate::Login, QUICK,    axes::platforms::list,     apps::error_response),
+    (Post,    "/platform/update",     Gate::Login, QUICK,    axes::platforms::update,   apps::error_response),
+    (Delete,  "/platform/delete",     Gate::Login, QUICK,    axes::platforms::delete,   apps::error_response),
+    (Post,    "/arch/create",         Gate::Login, QUICK,    axes::archs::create,       apps::error_response),
+    (Get,     "/arch/list",           Gate::Login, QUICK,    axes::archs::list,         apps::error_response),
+    (Post,    "/arch/update",         Gate::Login, QUICK,    axes::archs::update,       apps::error_response),
+    (Delete,  "/arch/delete",         Gate::Login, QUICK,    axes::archs::delete,       apps::error_response),
+    (Post,    "/app/create",          Gate::Login, TRANSFER, catalogue::create,         apps::error_response),
+    (Get,     "/app/list",            Gate::Login, QUICK,    catalogue::list,           apps::error_response),
+    (Post,    "/app/update",          Gate::Login, TRANSFER, catalogue::update,         apps::error_response),
+    (Delete,  "/app/delete",          Gate::Login, QUICK,    catalogue::delete,         apps::error_response),
+    (Get,     "/app/logo/{id}",       Gate::Open,  QUICK,    catalogue::picture,        apps::error_response),
+    (Post,    "/upload",              Gate::Login, TRANSFER, releases::upload,          apps::error_response),
+    (Post,    "/apps/update",         Gate::Login, TRANSFER, releases::update,          apps::error_response),
+    (Post,    "/artifact/delete",     Gate::Login, TRANSFER, removal::artifacts,        apps::error_response),
+    (Delete,  "/apps/delete",         Gate::Login, QUICK,    removal::version,          apps::error_response),
+    (Get,     "/search",              Gate::Login, QUICK,    lists::search,             apps::error_response),
+    (Get,     "/checkVersion",        Gate::Open,  QUICK,    updates::check,            apps::error_response),
+    (Get,     "/apps/latest",         Gate::Open,  QUICK,    updates::latest,           apps::error_response),
+    (Get,     "/download",            Gate::Open,  QUICK,    downloads::by_query,       apps::error_response),
+    (Get,     "/download/{key*}",     Gate::Open,  QUICK,    downloads::by_path,        apps::error_response),
+    (Get,     "/telemetry",           Gate::Login, TRANSFER, statistics::telemetry,     apps::error_response),
+    (Get,     "/update/{owner}/{app}/{channel}/{platform}/{arch}/{version}/{file}",
+                                      Gate::Open,  QUICK,    folder::file,              apps::error_response),
+    (Get,     "/velopack/{owner}/{app}/{platform}/{arch}/{file}",
+                                      Gate::Open,  QUICK,    velopack::feed,            apps::error_response),
+];
+
 /// Where the products dialect's users reach it on the public server.
 const API: &str = "/api";
 
@@ -84,7 +169,7 @@ const SECRET_ROOTS: &[&str] = &["fetch", "prune"];
 
 /// Every route of the map.
 pub fn router() -> Router<Entry> {
-    Router::new(SHARED.iter().chain(PRODUCTS).map(line).collect())
+    Router::new(SHARED.iter().chain(PRODUCTS).chain(APPS).chain(REFPACKS).map(line).collect())
 }
 
 /// What is served below `/api`: the products dialect, its health form included.
@@ -94,7 +179,7 @@ pub fn router_below_api() -> Router<Entry> {
 }
 
 fn line(line: &Line) -> (Method, &'static str, Entry) {
-    (line.0, line.1, Entry { gate: line.2, lane: line.3, handler: line.4, errors: line.5 })
+    (line.0, line.1, Entry { gate: line.2, pace: line.3, handler: line.4, errors: line.5 })
 }
 
 /// The path below `/api`, when it is there.
@@ -107,26 +192,50 @@ fn first_segment(path: &str) -> &str {
     below_api(path).unwrap_or(path).trim_start_matches('/').split('/').next().unwrap_or_default()
 }
 
+/// Whether `path` belongs to the RefPack dialect.
+fn is_refpack(path: &str) -> bool {
+    path.strip_prefix("/packages").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Gate and error words of a path or method that is not on the map: in the products dialect a stranger always sees
 /// 401 (`products.md` §1).
 pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
+    if is_refpack(path) {
+        return (Gate::Open, refpacks::error_response);
+    }
     let gate = if PRODUCT_ROOTS.contains(&first_segment(path)) { Gate::Token } else { Gate::Open };
     (gate, products::error_response)
 }
 
-/// The answer for a path that has other methods.
-pub fn wrong_method(allowed: &[Method]) -> Response {
-    Response::text(405, "Method Not Allowed").header("Allow", allow_value(allowed))
+/// The answer for a path that has other methods: text in the products dialect, JSON elsewhere. `OPTIONS` is answered
+/// there too (`faynosync.md` §13).
+pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
+    if is_refpack(&head.path) {
+        return refpacks::wrong_method(allowed);
+    }
+    let of_products = PRODUCT_ROOTS.contains(&first_segment(&head.path));
+    let response = match head.method {
+        _ if of_products => Response::text(405, "Method Not Allowed"),
+        Method::Options => Response::empty(204),
+        _ => apps::json_error(405, "Method Not Allowed"),
+    };
+    response.header("Allow", allow_value(allowed))
 }
 
 /// The answer for a path that is nowhere on the map.
-pub fn nowhere() -> Response {
-    products::json_error(404, "not found")
+pub fn nowhere(path: &str) -> Response {
+    match is_refpack(path) {
+        true => refpacks::nowhere(),
+        false => products::json_error(404, "not found"),
+    }
 }
 
 /// The engine's own refusals: a head or body that cannot be served, or no room to serve it.
-pub fn refusal(_path: Option<&str>, status: u16, message: &str) -> Response {
-    products::json_error(status, message)
+pub fn refusal(path: Option<&str>, status: u16, message: &str) -> Response {
+    match path.is_some_and(is_refpack) {
+        true => refpacks::refusal(status, message),
+        false => products::json_error(status, message),
+    }
 }
 
 /// The path as the log shows it: secrets in it are masked.

@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use serde::{Deserialize, Serialize};
 
 mod magic;
+pub mod refpack;
 
 /// The kinds of file people look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

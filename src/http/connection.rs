@@ -25,6 +25,8 @@ const HEAD_BLOCK: usize = 16 * 1024;
 const BODY_BLOCK: usize = 64 * 1024;
 /// Blocks of a body taken in one turn.
 const BLOCKS_IN_A_ROW: usize = 4;
+/// Longest body that is collected, whatever the service asks for.
+const MAX_COLLECT: u64 = 4 * 1024 * 1024;
 /// Most bytes thrown away from a connection that is being closed.
 const DYING_BYTES: u64 = 256 * 1024 * 1024;
 /// What a connection may hold in memory without being counted.
@@ -195,6 +197,7 @@ impl<S: Service> Connection<S> {
     /// Waits for the next head. Bytes in the buffer have not been looked at yet.
     pub(super) fn await_head(mut self: Box<Self>) {
         self.phase = Phase::Head(None);
+        self.hold(0);
         self.checked = 0;
         self.deadline = Instant::now() + self.engine().settings.idle_timeout;
         if self.engine().is_stopping() {
@@ -222,6 +225,7 @@ impl<S: Service> Connection<S> {
     pub(super) fn await_end(mut self: Box<Self>) {
         self.stream.finish_writing();
         self.buffer = Vec::new();
+        self.hold(0);
         self.phase = Phase::Dying(DYING_BYTES);
         self.deadline = Instant::now() + self.engine().settings.linger;
         self.park(Interest::Read);
@@ -317,7 +321,7 @@ impl<S: Service> Connection<S> {
         };
         let body = match head.body {
             BodyLength::None | BodyLength::Sized(0) => Some(Vec::new()),
-            BodyLength::Sized(length) if length <= plan.collect && !head.expect_continue => {
+            BodyLength::Sized(length) if length <= plan.collect.min(MAX_COLLECT) && !head.expect_continue => {
                 let Ok(length) = usize::try_from(length) else { return Turn::Gone };
                 if let Some((body, behind)) = rest.split_at_checked(length) {
                     *rest = behind;
@@ -400,7 +404,7 @@ impl<S: Service> Connection<S> {
     }
 
     fn await_body(mut self: Box<Self>, collect: Box<Collect<S>>) {
-        if !self.may_hold(collect.bytes.len()) {
+        if !self.may_hold(collect.bytes.capacity()) {
             return self.refuse(Some(collect.head), 503, "The server is busy");
         }
         self.phase = Phase::Body(collect);
@@ -408,7 +412,7 @@ impl<S: Service> Connection<S> {
         self.park(Interest::Read);
     }
 
-    fn on_body(mut self: Box<Self>, mut collect: Box<Collect<S>>, scratch: &mut Scratch) {
+    fn on_body(self: Box<Self>, mut collect: Box<Collect<S>>, scratch: &mut Scratch) {
         let Scratch { input, output } = scratch;
         for _ in 0..BLOCKS_IN_A_ROW {
             let missing = collect.length - collect.bytes.len();
@@ -419,7 +423,6 @@ impl<S: Service> Connection<S> {
                 Ok(count) => {
                     collect.bytes.extend_from_slice(block.get(..count).unwrap_or_default());
                     if count == missing {
-                        self.hold(0);
                         let Collect { head, plan, bytes, since, .. } = *collect;
                         if plan.lane == Lane::Transfer {
                             return self.hand_over(head, plan.route, Some(bytes), since);
@@ -451,8 +454,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    fn on_room(mut self: Box<Self>, outgoing: Box<Outgoing>, scratch: &mut Scratch) {
-        self.hold(0);
+    fn on_room(self: Box<Self>, outgoing: Box<Outgoing>, scratch: &mut Scratch) {
         if outgoing.is_large() {
             let engine = self.shared_engine();
             let job = Job::Send { connection: self, outgoing };
@@ -476,7 +478,7 @@ impl<S: Service> Connection<S> {
         self.park(Interest::Read);
     }
 
-    /// Counts `bytes` held for this connection; false when all connections together hold too many.
+    /// Counts `bytes` held for this connection until it waits for its next request; false when all connections together hold too many.
     fn may_hold(&mut self, bytes: usize) -> bool {
         let grown = bytes.saturating_sub(FREE_BYTES) > self.counted;
         let total = self.hold(bytes.saturating_sub(FREE_BYTES));
@@ -486,7 +488,9 @@ impl<S: Service> Connection<S> {
     fn hold(&mut self, counted: usize) -> usize {
         let old = std::mem::replace(&mut self.counted, counted);
         let buffered = &self.engine().buffered;
-        if counted >= old {
+        if counted == old {
+            buffered.load(Ordering::Relaxed)
+        } else if counted > old {
             buffered.fetch_add(counted - old, Ordering::Relaxed) + (counted - old)
         } else {
             buffered.fetch_sub(old - counted, Ordering::Relaxed) - (old - counted)

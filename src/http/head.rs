@@ -226,20 +226,16 @@ fn find_end(bytes: &[u8], checked: &mut usize) -> Result<Option<usize>, Refusal>
 /// What can be refused before the head is complete: a first line that is no request line or whose target is too long.
 fn early_refusal(bytes: &[u8]) -> Result<(), Refusal> {
     let line = bytes.get(..memchr(b'\r', bytes).unwrap_or(bytes.len())).unwrap_or_default();
-    match memchr(b' ', line) {
-        None if line.len() > MAX_METHOD => Err(BAD_LINE),
-        None => match line.iter().all(|byte| is_token(*byte)) {
-            true => Ok(()),
-            false => Err(BAD_LINE),
-        },
-        Some(blank) => {
-            let target = line.get(blank + 1..).unwrap_or_default();
-            match memchr(b' ', target).unwrap_or(target.len()) > MAX_TARGET {
-                true => Err(LONG_TARGET),
-                false => Ok(()),
-            }
-        }
+    let blank = memchr(b' ', line);
+    let method = line.get(..blank.unwrap_or(line.len())).unwrap_or_default();
+    if method.len() > MAX_METHOD || !method.iter().all(|byte| is_token(*byte)) {
+        return Err(BAD_LINE);
     }
+    let target = blank.and_then(|blank| line.get(blank + 1..)).unwrap_or_default();
+    if memchr(b' ', target).unwrap_or(target.len()) > MAX_TARGET {
+        return Err(LONG_TARGET);
+    }
+    Ok(())
 }
 
 /// A head with its empty line, every line ended by CRLF.

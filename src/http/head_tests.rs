@@ -261,3 +261,65 @@ fn limits() {
     assert_eq!(status(&[b'A'; 33]), 400);
     assert_eq!(status(b"\0"), 400);
 }
+
+#[test]
+fn mutated_heads_never_panic_and_prefixes_agree() {
+    const SEED: &[u8] = b"POST http://h/a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n";
+    const PIECES: [&[u8]; 12] = [
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b" ",
+        b":",
+        b"\r\n\r\n",
+        b"Host: x\r\n",
+        b"\xff",
+        b"chunked",
+        b"\t",
+        b"Transfer-Encoding: ",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    for _ in 0..20_000 {
+        let mut raw = SEED.to_vec();
+        for _ in 0..=random(3) {
+            let at = random(raw.len());
+            match random(3) {
+                0 => raw[at] = random(256) as u8,
+                1 => drop(raw.drain(at..(at + 1 + random(6)).min(raw.len()))),
+                _ => drop(raw.splice(at..at, PIECES[random(PIECES.len())].iter().copied())),
+            }
+        }
+        let whole = Head::parse(&raw);
+        let mut checked = 0;
+        let mut at_once = None;
+        for end in 0..=raw.len() {
+            match Head::parse_from(&raw[..end], &mut checked) {
+                Ok(None) => {}
+                Ok(Some((_, used))) => {
+                    at_once = Some(Ok(used));
+                    break;
+                }
+                Err(refusal) => {
+                    at_once = Some(Err(refusal.status));
+                    break;
+                }
+            }
+        }
+        let shown = String::from_utf8_lossy(&raw);
+        match (whole, at_once) {
+            (Ok(None), None) => {}
+            (Ok(Some((_, used))), Some(Ok(pieces))) => assert_eq!(used, pieces, "{shown:?}"),
+            (Err(_), Some(Err(_))) => {}
+            (whole, pieces) => {
+                panic!("{shown:?}: {:?} against {pieces:?}", whole.map(|head| head.map(|(_, used)| used)))
+            }
+        }
+    }
+}

@@ -1,10 +1,11 @@
 //! The HTTP engine: what arrives and leaves on the wire; knows nothing of packages.
 //!
-//! How the parts fit: `server` starts threads and stops them; its accept thread hands every connection to the
-//! `poller`, a table of parked connections that cost no thread. The quick workers wait together on the sockets'
-//! readiness; whichever of them gets an event reads without blocking (`connection`), parses (`head`), and, when a
-//! request is complete, runs the service. What needs a blocking socket (uploads, large downloads) moves to the
-//! transfer lane (`lanes`), where `body` reads with limits of time and rate.
+//! How the parts fit: `server` starts and stops the threads. Its keeper accepts connections and looks after
+//! deadlines; a connection that waits for something is parked in the table of `poller` and costs no thread. The quick
+//! workers wait together on the sockets' readiness. Whichever gets an event reads without blocking (`connection`),
+//! parses (`head`), and, when a request is complete, runs the service and sends what is small (`answer`). What takes
+//! long goes to the transfer lane (`lanes`): streamed bodies, read with limits of time and rate (`body`), and large
+//! answers, which are parked again whenever their client does not read.
 
 mod answer;
 mod body;

@@ -207,3 +207,92 @@ fn group(address: IpAddr) -> IpAddr {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    use super::*;
+
+    struct Fake {
+        key: usize,
+        stream: Stream,
+        deadline: Instant,
+        quiet: bool,
+    }
+
+    impl Parked for Fake {
+        fn key(&self) -> usize {
+            self.key
+        }
+
+        fn stream(&self) -> &Stream {
+            &self.stream
+        }
+
+        fn deadline(&self) -> Instant {
+            self.deadline
+        }
+
+        fn is_quiet(&self) -> bool {
+            self.quiet
+        }
+
+        fn arm(&self, _: Interest) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn addresses_count_alone_and_networks_together() {
+        let table = Table::<Fake>::new(1);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(table.count(address("192.0.2.1"), 2) && table.count(address("::ffff:192.0.2.1"), 2));
+        assert!(!table.count(address("192.0.2.1"), 2));
+        assert!(table.count(address("192.0.2.2"), 2));
+        table.uncount(address("192.0.2.1"));
+        assert!(table.count(address("192.0.2.1"), 2));
+        assert!(table.count(address("2001:db8::1"), 1));
+        assert!(!table.count(address("2001:db8::ffff:2"), 1));
+        assert!(table.count(address("2001:db8:0:1::1"), 1));
+        for gone in ["192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::2", "2001:db8:0:1::1", "2001:db8:0:1::1"] {
+            table.uncount(address(gone));
+        }
+        assert!(lock(&table.addresses).is_empty());
+    }
+
+    #[test]
+    fn one_owner_at_a_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Stream::Plain(Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap()));
+        let table = Table::new(3);
+        let now = Instant::now();
+        let keys: Vec<_> = (0..3).map(|_| table.reserve().unwrap()).collect();
+        assert_eq!((table.reserve(), table.live()), (None, 3));
+        let park = |at: usize, seconds: u64, quiet| {
+            let deadline = now + Duration::from_secs(seconds);
+            table.park(Box::new(Fake { key: keys[at], stream: stream.clone(), deadline, quiet }), Interest::Read);
+            // So that no two are parked in the same microsecond.
+            std::thread::sleep(Duration::from_micros(10));
+        };
+        park(0, 1, false);
+        park(1, 2, true);
+        park(2, 3, true);
+        assert_eq!(table.overdue(now).count(), 0);
+        let late: Vec<_> = table.overdue(now + Duration::from_secs(2)).map(|fake| fake.key).collect();
+        assert_eq!(late, keys[..2]);
+        assert!(table.take(keys[0]).is_none(), "taken already");
+        park(1, 9, true);
+        assert_eq!(table.oldest_quiet().map(|fake| fake.key), Some(keys[2]));
+        assert_eq!(table.oldest_quiet().map(|fake| fake.key), Some(keys[1]));
+        assert!(table.oldest_quiet().is_none());
+        park(0, 9, false);
+        park(1, 9, true);
+        assert_eq!(table.all_quiet().count(), 1);
+        assert_eq!(table.end_all().map(|fake| fake.key).collect::<Vec<_>>(), keys[..1]);
+        keys.iter().for_each(|key| table.release(*key));
+        assert_eq!((table.live(), Arc::strong_count(stream.socket())), (0, 1));
+        assert!(table.reserve().is_some());
+    }
+}

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::error::{Error, Result};
-use crate::identity::permissions::Permissions;
+use crate::identity::permissions::{Permissions, Rights};
 use crate::identity::{info, logins, tokens};
 use crate::ids::ObjectId;
 use crate::store::table::{Read, Table, WriteTx};
@@ -283,6 +283,24 @@ pub fn remove(tx: &WriteTx, id: ObjectId) -> Result<()> {
     USERNAMES.remove(tx, account.username.as_str())?;
     ACCOUNTS.remove(tx, id)?;
     Ok(())
+}
+
+/// Adds an object to an allowed list of a team user: what it made itself it may see.
+///
+/// # Errors
+/// `NotFound` for an unknown account; `Conflict` when the list is full.
+pub fn allow(
+    tx: &WriteTx,
+    id: ObjectId,
+    group: impl Fn(&mut Permissions) -> &mut Rights,
+    object: ObjectId,
+) -> Result<()> {
+    let mut account = get(tx, id)?.ok_or_else(|| Error::not_found("account not found"))?;
+    group(&mut account.permissions).allowed.insert(object);
+    if !account.permissions.fits() {
+        return Err(Error::conflict("too many ids in an allowed list"));
+    }
+    ACCOUNTS.put(tx, id, &account)
 }
 
 /// Takes a deleted app, channel, platform or arch out of the allowed lists of the owner's team users.

@@ -1,6 +1,6 @@
 //! Handlers that move bytes: upload, download and deletion of versions (`products.md` §5).
 
-use crate::app::{App, BlobSource};
+use crate::app::App;
 use crate::audit;
 use crate::catalog;
 use crate::error::{Error, Kind, Result};
@@ -200,18 +200,18 @@ pub fn download(app: &App, who: &Principal, request: &mut Request) -> Result<Res
         judge(Action::Download, &model::product(tx, &product)?, me)?;
         model::version(tx, &product, &version)
     })?;
-    let blob = match app.store.blob(&record.digest) {
+    let source = match app.bytes(&record.digest, &request.head) {
         // Deleted between the look-up and the opening: as if it had been asked for afterwards.
         Err(_) if app.store.read(|tx| model::has_version(tx, &product, &version)).is_ok_and(|has| !has) => {
             return Err(Error::not_found(model::VERSION_NOT_FOUND));
         }
-        blob => blob?,
+        source => source?,
     };
     let digest = record.digest.to_hex();
     Ok(serve_file(
         &request.head,
         FileAnswer {
-            source: Box::new(BlobSource(blob)),
+            source: Box::new(source),
             etag: format!("\"{digest}\""),
             last_modified: record.created.system(),
             content_type: "application/octet-stream".to_owned(),

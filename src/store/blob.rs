@@ -76,7 +76,8 @@ impl Blob {
         self.mark.size == 0
     }
 
-    /// The plain file, when its bytes were read whole lately and may leave unread (`sendfile`).
+    /// The plain file, when its bytes were read whole lately and may leave unread (`sendfile`). The file's own position
+    /// means nothing.
     pub fn file(&self) -> Option<&File> {
         matches!(self.state, State::Sound).then_some(&self.file)
     }

@@ -199,9 +199,10 @@ impl Inner {
         for digest in gone {
             self.shelf.forget(&digest);
             let path = self.shelf.path(&digest);
-            let large = path.metadata().is_ok_and(|found| found.len() > LARGE);
+            // On Windows the name of a removed file stays taken until its last reader is done: it must be another.
+            let move_first = cfg!(windows) || path.metadata().is_ok_and(|found| found.len() > LARGE);
             let name = self.shelf.fresh_name();
-            if large && sys::rename(&path, &name).is_ok() {
+            if move_first && sys::rename(&path, &name).is_ok() {
                 aside.push(name);
             } else if let Err(e) = sys::remove(&path) {
                 // Without a row it is found by the next start's sweep.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::barrier::Barrier;
 use super::database::{Database, caught, words};
@@ -18,12 +19,22 @@ const WAITING: usize = 1024;
 const BATCH: usize = 256;
 /// How many members may be taken out of a batch, one after the other, before the rest run singly.
 const SPOILERS: usize = 3;
+/// How often a failure that repeats itself is logged.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The queue in front of the committer thread.
 pub(super) struct Committer {
     queue: Mutex<Queue>,
     ready: Condvar,
     database: Arc<Database>,
+    failures: Mutex<Failures>,
+}
+
+/// Keeps a disk that stays away from filling the log.
+#[derive(Default)]
+struct Failures {
+    logged: Option<Instant>,
+    unlogged: u64,
 }
 
 #[derive(Default)]
@@ -34,7 +45,7 @@ struct Queue {
 
 impl Committer {
     pub(super) fn new(database: Arc<Database>) -> Committer {
-        Committer { queue: Mutex::default(), ready: Condvar::new(), database }
+        Committer { queue: Mutex::default(), ready: Condvar::new(), database, failures: Mutex::default() }
     }
 
     /// Has `work` run in the next transaction and waits until it is durable.
@@ -121,7 +132,8 @@ impl Committer {
                 Err(Failure::Spoiled(index)) => refused.push(batch.remove(index)),
                 Err(Failure::Fault(error)) => {
                     batch.append(&mut refused);
-                    answer(batch, Some(error));
+                    self.log(&error);
+                    answer(batch, Some(&error));
                     return;
                 }
             }
@@ -134,9 +146,24 @@ impl Committer {
                     answer(single, None);
                 }
                 Err(Failure::Spoiled(_)) => answer(single, None),
-                Err(Failure::Fault(error)) => answer(single, Some(error)),
+                Err(Failure::Fault(error)) => {
+                    self.log(&error);
+                    answer(single, Some(&error));
+                }
             }
         }
+    }
+
+    /// Logs a failed transaction; of many in a row one every ten seconds, with their number.
+    fn log(&self, error: &Error) {
+        let mut failures = lock(&self.failures);
+        if failures.logged.is_some_and(|at| at.elapsed() < LOG_EVERY) {
+            failures.unlogged += 1;
+            return;
+        }
+        let others = std::mem::take(&mut failures.unlogged);
+        failures.logged = Some(Instant::now());
+        log::error!("a transaction failed, as did {others} before it that are not in this log: {error:?}");
     }
 
     /// One transaction with all of `batch`. On a full disk the ballast is given up and the same tried once more.
@@ -228,12 +255,9 @@ fn finish(after: Vec<AfterCommit>) {
     }
 }
 
-fn answer(batch: Vec<Box<dyn Job>>, fault: Option<Error>) {
-    if let Some(error) = &fault {
-        log::error!("a transaction failed: {error:?}");
-    }
+fn answer(batch: Vec<Box<dyn Job>>, fault: Option<&Error>) {
     for job in batch {
-        job.answer(fault.as_ref());
+        job.answer(fault);
     }
 }
 

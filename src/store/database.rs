@@ -189,6 +189,9 @@ impl Database {
                 log::warn!("the database is open again");
                 *failed = None;
                 let mut slot = self.write();
+                if slot.stopped {
+                    return Err(Error::busy("the server is stopping", 5));
+                }
                 slot.database = Some(database);
                 slot.identity = identity;
                 slot.generation += 1;

@@ -53,11 +53,11 @@ impl Disk {
         let (free, reserve) = (self.free()?, self.reserve());
         let usable = free.saturating_sub(reserve);
         if usable == 0 || usable < needed {
+            let wanted = if needed > 1 { format!("{} needed, ", human(needed)) } else { String::new() };
             return Err(Error::new(
                 Kind::Quota,
                 format!(
-                    "not enough room on the disk: {} needed, {} free, {} of it kept in reserve",
-                    human(needed),
+                    "not enough room on the disk: {wanted}{} free, {} of it kept in reserve",
                     human(free),
                     human(reserve.min(free))
                 ),

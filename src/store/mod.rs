@@ -72,7 +72,7 @@ struct Inner {
     started: SystemTime,
     steady: bool,
     /// Keeps other processes out for as long as it is open.
-    _lock: std::fs::File,
+    lock: open::Lock,
 }
 
 impl Store {
@@ -232,6 +232,7 @@ impl Store {
             }
         }
         self.inner.database.stop();
+        self.inner.lock.release();
     }
 }
 
@@ -263,7 +264,11 @@ impl Inner {
         let result = {
             let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
             let there = self.shelf.place(&mut staged, &mut placed);
-            there.and_then(|()| self.committer.commit_beside(f, || self.shelf.flush(&placed)))
+            let committed = there.and_then(|()| self.committer.commit_beside(f, || self.shelf.flush(&placed)));
+            if committed.is_ok() {
+                self.shelf.remember_placed(&placed);
+            }
+            committed
         };
         for digest in &placed {
             self.checker.healed(digest);

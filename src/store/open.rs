@@ -71,6 +71,25 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
+/// Keeps other processes out of a data directory.
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Lets others in. Closing the file is not enough: a child process that is just being started may hold a copy of
+    /// the handle.
+    pub(super) fn release(&self) {
+        if let Err(e) = self.0.unlock() {
+            log::warn!("the data directory cannot be unlocked: {e}");
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 /// Stack of the committer: it runs the rooms' closures.
 const COMMITTER_STACK: usize = 2 << 20;
 /// Stack of the other threads.
@@ -119,7 +138,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Arc<Store>, Ope
         keep: OnceLock::new(),
         started: SystemTime::now(),
         steady,
-        _lock: lock,
+        lock,
     })
     .map_err(|e| OpenError::new(format!("cannot start a thread: {e}")))
 }
@@ -148,7 +167,7 @@ fn start(inner: Inner) -> io::Result<Arc<Store>> {
 
 /// Makes the directory when it is missing and keeps every other process out of it. A directory of a newer release is
 /// refused before a byte is written.
-pub(super) fn lock_directory(directory: &Path) -> Result<File, OpenError> {
+pub(super) fn lock_directory(directory: &Path) -> Result<Lock, OpenError> {
     schema::check_version_file(directory)?;
     let path = directory.join("lock");
     let found = match OpenOptions::new().read(true).write(true).open(&path) {
@@ -172,12 +191,12 @@ pub(super) fn lock_directory(directory: &Path) -> Result<File, OpenError> {
     lock(directory, file.map_err(|e| OpenError::io("write to", directory, &e))?)
 }
 
-fn lock(directory: &Path, file: File) -> Result<File, OpenError> {
+fn lock(directory: &Path, file: File) -> Result<Lock, OpenError> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::in_use(directory)),
         // A file system without locks: the database's own lock is all there is.
-        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(Lock(file)),
         Err(TryLockError::Error(e)) => Err(OpenError::io("lock", directory, &e)),
     }
 }

@@ -167,7 +167,8 @@ impl Shelf {
 
     /// Gives staged files their place. The caller holds the gate. An existing blob is believed only when it was read
     /// whole and has not changed since; else the staged file, which is known to be right, takes its place: that heals
-    /// a damaged copy and costs no second reading. [`Shelf::flush`] has to follow. Also after an error `placed` holds
+    /// a damaged copy and costs no second reading. [`Shelf::flush`] and [`Shelf::remember_placed`] have
+    /// to follow. Also after an error `placed` holds
     /// the digests whose file was moved.
     pub(super) fn place(&self, staged: &mut [Staged], placed: &mut Vec<Digest>) -> Result<()> {
         for file in staged.iter_mut() {
@@ -180,11 +181,19 @@ impl Shelf {
             self.forget(&file.digest);
             if let Err(e) = file.place(&path) {
                 // Windows may refuse to replace a file that is being read: then its bytes decide.
-                if there.is_some() && self.holds_right_bytes(&file.digest) {
+                if there.is_none() {
+                    return Err(fault::disk(e));
+                }
+                if self.holds_right_bytes(&file.digest) {
                     file.discard();
                     continue;
                 }
-                return Err(fault::disk(e));
+                let aside = self.fresh_name();
+                sys::rename(&path, &aside).map_err(fault::disk)?;
+                file.place(&path).map_err(fault::disk)?;
+                self.forget(&file.digest);
+                // Its reader may keep it a while longer: then the next start removes it.
+                let _ = sys::remove(&aside);
             }
             placed.push(file.digest);
             crash::point("renamed");
@@ -192,7 +201,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// Has the names of newly placed blobs on the disk; from then on they are known to be sound.
+    /// Has the names of newly placed blobs on the disk.
     pub(super) fn flush(&self, placed: &[Digest]) -> io::Result<()> {
         #[cfg(test)]
         if self.flush_fails.load(Ordering::SeqCst) {
@@ -203,11 +212,15 @@ impl Shelf {
             sys::sync_directory(&prefix)?;
         }
         crash::point("directory-flushed");
+        Ok(())
+    }
+
+    /// Remembers newly placed and flushed blobs as sound: their bytes were hashed on the way in.
+    pub(super) fn remember_placed(&self, placed: &[Digest]) {
         for digest in placed {
             if let Ok(metadata) = self.path(digest).metadata() {
                 self.remember(*digest, Mark::of(&metadata), true);
             }
         }
-        Ok(())
     }
 }

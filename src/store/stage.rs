@@ -73,32 +73,41 @@ impl Stage {
     pub fn copy_from(&mut self, reader: &mut dyn Read, limit: Option<u64>) -> Result<u64> {
         let mut reader = Limited { reader, limit, read: 0 };
         let block = self.expected.map_or(BLOCK, |size| usize::try_from(size).unwrap_or(BLOCK).clamp(4096, BLOCK));
+        if self.copy_inline(&mut reader, block, OVERLAP_FROM)? || self.copy_overlapped(&mut reader)? {
+            return Ok(reader.read);
+        }
+        // No thread to be had: it is slower without.
+        self.copy_inline(&mut reader, BLOCK, u64::MAX)?;
+        Ok(reader.read)
+    }
+
+    /// Reads, hashes and writes on this thread until `until` bytes are read; answers whether the reader has ended.
+    fn copy_inline(&mut self, reader: &mut Limited<'_>, block: usize, until: u64) -> Result<bool> {
         let mut buffer = vec![0; block];
-        while reader.read < OVERLAP_FROM {
+        while reader.read < until {
             let count = reader.fill(&mut buffer)?;
             let bytes = buffer.get(..count).unwrap_or_default();
             self.hasher.update(bytes);
             self.write_block(bytes)?;
             if count < buffer.len() {
-                return Ok(reader.read);
+                return Ok(true);
             }
         }
-        drop(buffer);
-        self.copy_overlapped(&mut reader)?;
-        Ok(reader.read)
+        Ok(false)
     }
 
-    /// Reads and writes on this thread, hashes on another.
-    fn copy_overlapped(&mut self, reader: &mut Limited<'_>) -> Result<()> {
+    /// Reads and writes on this thread, hashes on another, to the reader's end; answers no when there is no thread.
+    fn copy_overlapped(&mut self, reader: &mut Limited<'_>) -> Result<bool> {
         let mut hasher = std::mem::take(&mut self.hasher);
         let result = thread::scope(|scope| {
             let (send, blocks) = sync_channel::<Arc<Block>>(LARGE_BLOCKS);
             let (done, back) = sync_channel::<()>(LARGE_BLOCKS);
             let hashing = &mut hasher;
             let worker = thread::Builder::new().name("hash".into()).stack_size(128 * 1024);
-            let worker = worker.spawn_scoped(scope, move || hash_blocks(hashing, &blocks, &done));
-            worker.map_err(Error::internal)?;
-            self.read_and_write(reader, send, &back)
+            match worker.spawn_scoped(scope, move || hash_blocks(hashing, &blocks, &done)) {
+                Ok(_) => self.read_and_write(reader, send, &back).map(|()| true),
+                Err(_) => Ok(false),
+            }
         });
         self.hasher = hasher;
         self.failed |= result.is_err();
@@ -145,7 +154,7 @@ impl Stage {
     fn try_write(&mut self, bytes: &[u8]) -> Result<()> {
         let length = bytes.len() as u64;
         if self.written + length > self.look_at {
-            let usable = self.shelf.disk.room_for(length)?;
+            let usable = self.shelf.disk.room_for(length.max(self.to_come()))?;
             self.look_at = self.written + next_look(usable);
         }
         self.file
@@ -162,9 +171,13 @@ impl Stage {
         Ok(())
     }
 
+    /// Bytes that are expected and have not come yet.
+    fn to_come(&self) -> u64 {
+        self.expected.unwrap_or(0).saturating_sub(self.written)
+    }
+
     fn no_room(&self, cause: io::Error) -> Error {
-        let more = self.expected.map(|size| size.saturating_sub(self.written)).filter(|more| *more > 0);
-        match self.shelf.disk.room_for(more.unwrap_or(1)) {
+        match self.shelf.disk.room_for(self.to_come().max(1)) {
             Err(error) if fault::is_full(&error) => error.because(cause),
             _ => fault::full().because(cause),
         }

@@ -121,6 +121,7 @@ fn bytes_and_rows_come_back_after_a_restart() {
     assert_eq!(blob.read_at(0, &mut buffer).unwrap(), bytes.len());
     assert_eq!(buffer, bytes);
     let mut file = blob.file().unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
     let mut whole = Vec::new();
     file.read_to_end(&mut whole).unwrap();
     assert_eq!(whole, bytes);

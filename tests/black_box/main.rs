@@ -16,12 +16,15 @@ mod crash;
 mod damage;
 #[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod faults;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
 mod kill;
 #[cfg(target_os = "linux")]
 mod limits;
 mod products;
+mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;

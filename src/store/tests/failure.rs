@@ -245,3 +245,18 @@ fn a_small_disk_filled_freed_and_filled_again() {
         assert!(read(&store, digest).unwrap() == *bytes);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_disk_is_refused_in_one_line() {
+    let disk = SmallDisk::mount("16m");
+    let data = disk.0.path().join("data");
+    drop(open(&data));
+    let status = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status().unwrap();
+    assert!(status.success());
+    for place in [&data, &disk.0.path().join("new")] {
+        let refused = Store::open(place, Options::default()).map(|_| ()).unwrap_err();
+        assert!(refused.message.starts_with("cannot ") && refused.message.contains("Read-only"), "{refused}");
+        assert_eq!(refused.message.lines().count(), 1);
+    }
+}
