@@ -326,3 +326,35 @@ fn velopack() {
     );
     assert_eq!(feed("unknown.nupkg").status, 404);
 }
+
+#[test]
+fn a_broken_list_of_velopack() {
+    let server = Packhouse::start();
+    let admin = first(&server);
+    admin.set_up();
+    admin.create_platform("win", "velopack");
+    let deep = "[".repeat(100_000);
+    let many = json!({ "Assets": vec![asset("1.0.0", "Full", "App-1.0.0-full.nupkg", b"x"); 3000] }).to_string();
+    let lists = [
+        "",
+        "garbage",
+        "{}",
+        "[]",
+        "null",
+        "{\"Assets\":7}",
+        "{\"Assets\":[7,{}]}",
+        "\u{feff}{\"Assets\":[]}",
+        &deep,
+        &many,
+    ];
+    for (at, list) in lists.iter().enumerate() {
+        let version = format!("1.{at}.0");
+        let data = plus(&release(&version), json!({ "platform": "win", "updater": "velopack" }));
+        let name = format!("App-{version}-full.nupkg");
+        let answer = admin.upload(&data, &[(&name, b"x"), ("releases.stable.json", list.as_bytes())]);
+        assert!(matches!(answer.status, 200 | 400), "{at}: {}", answer.status);
+        // Taken or refused: the feed stays one.
+        let feed = ask(&server, &format!("/velopack/{ADMIN_USER}/secondapp/win/amd64/releases.stable.json"));
+        assert!(feed.is_json(200)["Assets"].is_array(), "{at}");
+    }
+}

@@ -52,6 +52,12 @@ fn python(what: &str, feed: &[u8]) -> Value {
     run(&built("python/bin/python"), &[client("feeds.py").to_str().unwrap(), what], feed)
 }
 
+/// The items an independent reader finds in an appcast.
+#[track_caller]
+pub(super) fn appcast(feed: &[u8]) -> Value {
+    python("appcast", feed)
+}
+
 /// Checks that an independent reader finds exactly these items in the appcast.
 #[track_caller]
 pub(super) fn reads_appcast(server: &Packhouse, path: &str, items: &Value) {

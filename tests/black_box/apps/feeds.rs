@@ -271,3 +271,37 @@ fn the_archive_of_an_item() {
         assert!(first.contains(&format!("/{}\"", order[count - 1])), "{count}: {first}");
     }
 }
+
+#[test]
+fn the_appcast_stays_xml() {
+    let server = Packhouse::start();
+    let admin = first(&server);
+    set_up(&admin);
+    let controls: String =
+        ('\u{0}'..='\u{20}').chain(['\u{7f}', '\u{85}', '\u{fffe}', '\u{ffff}', '\u{2028}', '🦀']).collect();
+    let texts = [controls.as_str(), "]]>", "]]", "]]>]]>", "<![CDATA[", "&amp;&#0;&lt;", "-->", "<?xml?>", "\r\n\r"];
+    for (at, text) in texts.iter().enumerate() {
+        let more = json!({ "changelog": text, "signature": "\"<&>'" });
+        admin.release(&plus(&data(&format!("1.{at}.0"), "sparkle"), more), &[("a&b'<\">.zip", b"x")]);
+    }
+    let path = format!("/update/{ADMIN_USER}/{FOLDER}/1.0.0/appcast.xml");
+    let items = super::clients::appcast(&ask(&server, &path).body);
+    let items = items.as_array().unwrap();
+    assert_eq!(items.len(), texts.len());
+    for (item, text) in items.iter().rev().zip(texts).skip(1) {
+        // XML itself makes one line end of each.
+        let read = text.replace("\r\n", "\n").replace('\r', "\n");
+        assert_eq!(item["description"], json!(read));
+    }
+    for host in ["a&b", "a'b", "<x>", "x:80", "xn--gre-6ka8i.example"] {
+        let mut connection = server.connect();
+        connection
+            .write(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        let answer = connection.answer("GET");
+        assert!(matches!(answer.status, 200 | 400), "{host}: {}", answer.status);
+        if answer.status == 200 {
+            assert_eq!(super::clients::appcast(&answer.body).as_array().unwrap().len(), texts.len(), "{host}");
+        }
+    }
+}
