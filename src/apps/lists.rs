@@ -39,8 +39,9 @@ pub fn search(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
         let found = sorted(tx, id, &mut printer, |release| filter.takes(release))?;
         let skip = usize::try_from((page - 1).saturating_mul(limit)).unwrap_or(usize::MAX);
         let (mut shown, mut items) = (Vec::new(), Vec::new());
-        for (id, release) in found.iter().skip(skip).take(usize::try_from(limit).unwrap_or(usize::MAX)) {
-            let (entry, item) = printer.show(tx, *id, &record.name, release)?;
+        for &id in found.iter().skip(skip).take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+            let Some(release) = records::get(tx, id)? else { continue };
+            let (entry, item) = printer.show(tx, id, &record.name, &release)?;
             shown.push(entry);
             items.push(item);
         }
@@ -63,8 +64,9 @@ pub fn all(app: &App, who: &Principal, request: &mut Request) -> Result<Response
             if shown.len() >= limit || !actor.sees(Object::App, id) {
                 continue;
             }
-            for (id, release) in sorted(tx, id, &mut printer, |_| true)?.iter().take(limit - shown.len()) {
-                shown.push(printer.show(tx, *id, &name, release)?.0);
+            for id in sorted(tx, id, &mut printer, |_| true)?.into_iter().take(limit - shown.len()) {
+                let Some(release) = records::get(tx, id)? else { continue };
+                shown.push(printer.show(tx, id, &name, &release)?.0);
             }
         }
         Ok(shown)
@@ -121,22 +123,24 @@ impl Filter {
     }
 }
 
-/// The releases of an app that `takes` accepts: newest first, equal versions by the names of their channels.
+/// The releases of an app that `takes` accepts: newest first, equal versions by the names of their channels. Only their
+/// ids are kept, whatever the releases hold.
 fn sorted(
     tx: &impl Read,
     app: ObjectId,
     printer: &mut Printer<'_>,
     takes: impl Fn(&Release) -> bool,
-) -> Result<Vec<(ObjectId, Release)>> {
-    let mut found: Vec<(Version, String, ObjectId, Release)> = Vec::new();
-    for (id, release) in records::all_of(tx, app)? {
+) -> Result<Vec<ObjectId>> {
+    let mut found: Vec<(Version, String, ObjectId)> = Vec::new();
+    for release in records::all_of(tx, app)? {
+        let (id, release) = release?;
         if takes(&release) {
             let channel = printer.name(tx, Object::Channel, release.channel)?;
-            found.push((release.order()?, channel, id, release));
+            found.push((release.order()?, channel, id));
         }
     }
     found.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
-    Ok(found.into_iter().map(|(_, _, id, release)| (id, release)).collect())
+    Ok(found.into_iter().map(|(_, _, id)| id).collect())
 }
 
 /// Shows versions with today's names.

@@ -301,10 +301,10 @@ pub fn any_of(tx: &impl Read, app: ObjectId) -> Result<bool> {
     Ok(!BY_VERSION.page(tx, (app,), None, 1)?.is_empty())
 }
 
-/// Every release of an app, channel by channel.
-pub fn all_of(tx: &impl Read, app: ObjectId) -> Result<Vec<(ObjectId, Release)>> {
+/// Every release of an app, channel by channel, read one at a time: their changelogs may be long.
+pub fn all_of(tx: &impl Read, app: ObjectId) -> Result<impl Iterator<Item = Result<(ObjectId, Release)>>> {
     let rows = BY_VERSION.all(tx, (app,))?;
-    rows.into_iter().map(|(_, id)| Ok((id, indexed(tx, id)?))).collect()
+    Ok(rows.into_iter().map(move |(_, id)| Ok((id, indexed(tx, id)?))))
 }
 
 /// How many rows of an index are read at a time.

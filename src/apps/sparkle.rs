@@ -14,6 +14,10 @@ use crate::store::table::Read;
 /// What may be installed, most wanted first; `.tar` stands for every kind of tar archive.
 const ARCHIVES: [&str; 6] = [".zip", ".dmg", ".pkg", ".tar", ".exe", ".msi"];
 
+/// Bytes of a feed beyond which items come without their changelogs: every version stays listed, the newest with its
+/// text, and nobody makes the server hold all texts of an app at once.
+const TEXTS: usize = 4 << 20;
+
 /// The appcast for one client: every published version it may install, newest first. Says too whether it depends on
 /// the device.
 pub fn appcast(tx: &impl Read, slot: Slot, title: &str, client: Client<'_>, links: &Links) -> Result<(String, bool)> {
@@ -59,7 +63,7 @@ fn item(text: &mut String, release: &Release, archive: &Artifact, links: &Links)
     element(text, "pubDate", &rfc2822(release.created));
     element(text, "sparkle:version", &release.version);
     element(text, "sparkle:shortVersionString", &release.version);
-    if !release.changelog.is_empty() {
+    if !release.changelog.is_empty() && text.len() + release.changelog.len() <= TEXTS {
         // The end of a CDATA section inside the text is split over two sections.
         let inner = plain(&release.changelog).replace("]]>", "]]]]><![CDATA[>");
         _ = writeln!(text, "<description><![CDATA[{inner}]]></description>");
