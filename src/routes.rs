@@ -158,6 +158,19 @@ const APPS: &[Line] = &[
                                       Gate::Open,  QUICK,    velopack::feed,            apps::error_response),
 ];
 
+/// The winget dialects. Their checks come in an order of their own (tenant, address, credentials), so the room is the
+/// gate.
+#[rustfmt::skip]
+const WINGET: &[Line] = &[];
+
+/// Upstreams, repositories and packages.
+#[rustfmt::skip]
+const FEEDS: &[Line] = &[];
+
+/// The web UI and what it asks beyond the dialects.
+#[rustfmt::skip]
+const CONSOLE: &[Line] = &[];
+
 /// Where the products dialect's users reach it on the public server.
 const API: &str = "/api";
 
@@ -169,7 +182,7 @@ const SECRET_ROOTS: &[&str] = &["fetch", "prune"];
 
 /// Every route of the map.
 pub fn router() -> Router<Entry> {
-    Router::new(SHARED.iter().chain(PRODUCTS).chain(APPS).chain(REFPACKS).map(line).collect())
+    Router::new([SHARED, PRODUCTS, APPS, REFPACKS, WINGET, FEEDS, CONSOLE].into_iter().flatten().map(line).collect())
 }
 
 /// What is served below `/api`: the products dialect, its health form included.
