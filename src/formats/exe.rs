@@ -43,7 +43,6 @@ pub(super) fn facts(reader: &mut (impl Read + Seek)) -> Option<Facts> {
         version: value("ProductVersion").or_else(|| value("FileVersion")),
         arch: program.arch.map(str::to_owned),
         installer: Some(Box::new(installer)),
-        ..Facts::default()
     })
 }
 

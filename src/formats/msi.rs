@@ -61,7 +61,6 @@ pub(super) fn facts(reader: &mut (impl Read + Seek)) -> Option<Facts> {
         version: value("ProductVersion"),
         arch: architecture(platform).map(str::to_owned),
         installer: Some(Box::new(installer)),
-        ..Facts::default()
     })
 }
 
@@ -299,7 +298,8 @@ mod tests {
             let facts = facts(&mut Cursor::new(package(properties, template, "", 0))).unwrap();
             (facts.arch.clone(), facts.installer.unwrap().scope.unwrap(), facts.name)
         };
-        let cases: [(&[(&str, &str)], &str, Option<&str>, Scope); 5] = [
+        type Properties<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Properties<'_>, &str, Option<&str>, Scope); 5] = [
             (&[], "Intel;1033", Some("x86"), Scope::User),
             (&[("ALLUSERS", "1")], "Arm64;0", Some("arm64"), Scope::Machine),
             (&[("ALLUSERS", "2")], "x64", Some("x64"), Scope::Machine),

@@ -54,7 +54,6 @@ pub(super) fn facts(reader: &mut (impl Read + Seek), file_name: &str) -> Option<
         version: version.and_then(|version| text(&version)),
         arch: arch.or(first).and_then(|arch| architecture(&arch)).map(str::to_owned),
         installer: Some(Box::new(installer)),
-        ..Facts::default()
     })
 }
 
@@ -156,10 +155,10 @@ impl Manifest {
                 self.publisher = attribute("Publisher");
                 self.arch = attribute("ProcessorArchitecture");
             }
-            ([_, "Packages"], "Package") if self.packages.len() < 1000 => {
-                if attribute("Type").is_none_or(|kind| kind == "application") {
-                    self.packages.extend(attribute("Architecture"));
-                }
+            ([_, "Packages"], "Package")
+                if self.packages.len() < 1000 && attribute("Type").is_none_or(|kind| kind == "application") =>
+            {
+                self.packages.extend(attribute("Architecture"));
             }
             _ => {}
         }
