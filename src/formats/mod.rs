@@ -5,12 +5,18 @@ use std::io::{Read, Seek};
 use serde::{Deserialize, Serialize};
 
 mod compound;
+pub mod compress;
+pub mod control;
+pub mod deb;
 mod exe;
+pub mod fault;
 mod magic;
 mod msi;
 mod msix;
 mod pe;
 pub mod refpack;
+mod tar;
+pub mod versions;
 pub mod windows;
 pub mod zip;
 
