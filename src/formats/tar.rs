@@ -185,8 +185,11 @@ fn decimal(bytes: &[u8]) -> Result<u64, Fault> {
     text.and_then(|text| text.parse().ok()).ok_or_else(|| Fault::bad("a size in the archive is no number"))
 }
 
+/// Key and value of an extended attribute.
+type Record<'a> = (&'a [u8], &'a [u8]);
+
 /// The `LENGTH KEY=VALUE` lines of extended attributes.
-fn records(mut bytes: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Fault> {
+fn records(mut bytes: &[u8]) -> Result<Vec<Record<'_>>, Fault> {
     let wrong = || Fault::bad("the extended attributes of a member are broken");
     let mut found = Vec::new();
     while !bytes.is_empty() {

@@ -85,10 +85,11 @@ impl Entry {
         };
         if entry.flags.is_some() {
             let mut rest = version.as_str();
-            if let Some((epoch, after)) = version.split_once(':') {
-                if !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit()) {
-                    (entry.epoch, rest) = (epoch.to_owned(), after);
-                }
+            if let Some((epoch, after)) = version.split_once(':')
+                && !epoch.is_empty()
+                && epoch.bytes().all(|byte| byte.is_ascii_digit())
+            {
+                (entry.epoch, rest) = (epoch.to_owned(), after);
             }
             match rest.rsplit_once('-') {
                 Some((ver, rel)) => (entry.ver, entry.rel) = (ver.to_owned(), Some(rel.to_owned())),

@@ -42,15 +42,15 @@ pub fn verify(reader: &mut impl Read) -> Result<Rpm, Fault> {
             "header and payload are {counted} bytes long, the signature header says {told}"
         )));
     }
-    if let (Some(hasher), Some(told)) = (payload, payload_digest) {
-        if !told.eq_ignore_ascii_case(&hex(&hasher.finish())) {
-            return Err(wrong("digest of the payload"));
-        }
+    if let (Some(hasher), Some(told)) = (payload, payload_digest)
+        && !told.eq_ignore_ascii_case(&hex(&hasher.finish()))
+    {
+        return Err(wrong("digest of the payload"));
     }
-    if let (Some(hasher), Some(told)) = (whole, md5) {
-        if hasher.finalize()[..] != *told {
-            return Err(wrong("MD5 of header and payload"));
-        }
+    if let (Some(hasher), Some(told)) = (whole, md5)
+        && hasher.finalize()[..] != *told
+    {
+        return Err(wrong("MD5 of header and payload"));
     }
     Ok(rpm)
 }
