@@ -125,9 +125,20 @@ function lines(text) {
   return draw(inline(text));
 }
 
-function build(list, base) {
+/** Headings as they fit below a heading of `base`: the highest of them first, and never a step left out. */
+function levels(list, base) {
+  const top = Math.min(...list.filter((block) => block.kind === 'heading').map((block) => block.level));
+  let last = base;
   return list.map((block) => {
-    if (block.kind === 'heading') return h(`h${Math.min(6, block.level + base)}`, null, lines(block.text));
+    if (block.kind === 'heading') last = Math.min(6, last + 1, base + 1 + block.level - top);
+    return last;
+  });
+}
+
+function build(list, base) {
+  const ranks = levels(list, base);
+  return list.map((block, at) => {
+    if (block.kind === 'heading') return h(`h${ranks[at]}`, null, lines(block.text));
     if (block.kind === 'code') return h('pre', { tabindex: '0', role: 'region', 'aria-label': 'Code' }, h('code', null, block.text));
     if (block.kind === 'rule') return h('hr');
     if (block.kind === 'quote') return h('blockquote', null, build(block.blocks, base));
