@@ -177,9 +177,21 @@ const CONSOLE: &[Line] = &[
     (Get,     "/ui/{path*}",          Gate::Open,  QUICK,    console::pages::file,      console::error_response),
     (Get,     "/ui/api/setup",        Gate::Open,  QUICK,    console::setup::state,     console::error_response),
     (Post,    "/ui/api/setup",        Gate::Open,  SLOW,     console::setup::finish,    console::error_response),
-    (Get,     "/ui/api/session",      Gate::Login, QUICK,    console::session::session, console::error_response),
-    (Get,     "/ui/api/overview",     Gate::Login, QUICK,    console::overview::overview, console::error_response),
+    (Get,     "/ui/api/session",      Gate::Login, QUICK,    console::session::session,  console::error_response),
     (Post,    "/ui/api/sign-out",     Gate::Login, QUICK,    console::session::sign_out, console::error_response),
+    (Get,     "/ui/api/overview",     Gate::Login, SLOW,     console::overview::overview, console::error_response),
+    (Get,     "/ui/api/storage",      Gate::Login, SLOW,     console::overview::storage, console::error_response),
+    (Get,     "/ui/api/about",        Gate::Login, QUICK,    console::overview::about,   console::error_response),
+    (Get,     "/ui/api/artifacts",    Gate::Login, SLOW,     console::catalog::search,   console::error_response),
+    (Get,     "/ui/api/artifacts/{digest}", Gate::Login, SLOW, console::catalog::one,    console::error_response),
+    (Post,    "/ui/api/artifacts/{digest}/link", Gate::Login, QUICK, console::catalog::link, console::error_response),
+    (Get,     "/ui/api/file",         Gate::Open,  QUICK,    console::catalog::file,     console::error_response),
+    (Get,     "/ui/api/jobs",         Gate::Login, QUICK,    console::work::list,        console::error_response),
+    (Get,     "/ui/api/jobs/{id}",    Gate::Login, QUICK,    console::work::one,         console::error_response),
+    (Post,    "/ui/api/jobs/{id}/cancel", Gate::Login, QUICK, console::work::cancel,     console::error_response),
+    (Post,    "/ui/api/check",        Gate::Login, QUICK,    console::work::check,       console::error_response),
+    (Get,     "/ui/api/audit",        Gate::Login, SLOW,     console::trail::list,       console::error_response),
+    (Get,     "/ui/api/audit.csv",    Gate::Login, SLOW,     console::trail::export,     console::error_response),
 ];
 
 /// Where the products dialect's users reach it on the public server.

@@ -11,6 +11,7 @@
 mod apps;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod client;
+mod console;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod damage;
