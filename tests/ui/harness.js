@@ -164,8 +164,14 @@ export class Browser {
     }
     page.visit = async (address) => {
       const url = `${server.base}/ui/${address}`;
-      if (page.url().startsWith(`${server.base}/ui/`)) await page.evaluate((hash) => { location.hash = hash; }, address || '#/');
-      else await page.goto(url);
+      if (!page.url().startsWith(`${server.base}/ui/`)) await page.goto(url);
+      else if (new URL(page.url()).hash !== (address || '#/')) {
+        await page.evaluate((hash) => {
+          globalThis.before = document.querySelector('main').firstChild;
+          location.hash = hash;
+        }, address || '#/');
+        await page.waitForFunction(() => document.querySelector('main').firstChild !== globalThis.before);
+      }
       await page.settle();
     };
     page.settle = async () => {

@@ -8,7 +8,7 @@ const PAGES = [['overview', '#/'], ['catalog', '#/catalog'], ['upload', '#/uploa
 const EVERYWHERE = ['wide', 'phone'].flatMap((size) => ['light', 'dark'].map((theme) => ({ size, theme })));
 /** A door this server does not have is asked for once; the page goes on without it. */
 const ABSENT = /status of 404/;
-const HOSTILE = ['<script>alert(1)</script><img src=x onerror=alert(2)>.bin', `${'long-name-'.repeat(20)}.deb`, 'ملف تجريبي طويل.tar', '📦 box 👩‍🚀.zip'];
+const HOSTILE = ['<script>alert(1)<img src=x onerror=alert(2)>.bin', `${'long-name-'.repeat(20)}.deb`, 'ملف تجريبي طويل.tar', '📦 box 👩‍🚀.zip'];
 
 let browser;
 before(async () => { browser = await Browser.start(); });
