@@ -13,6 +13,7 @@ use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
 use crate::refpacks;
 use crate::shared_doors;
+use crate::winget;
 
 /// Who may knock on a route. What is then allowed is the room's rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +217,9 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
     if is_refpack(path) {
         return (Gate::Open, refpacks::error_response);
     }
+    if winget::is_api(path) {
+        return (Gate::Open, winget::client_error_response);
+    }
     let gate = if PRODUCT_ROOTS.contains(&first_segment(path)) { Gate::Token } else { Gate::Open };
     (gate, products::error_response)
 }
@@ -225,6 +229,9 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
 pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
     if is_refpack(&head.path) {
         return refpacks::wrong_method(allowed);
+    }
+    if winget::is_api(&head.path) {
+        return winget::wrong_method(allowed);
     }
     let of_products = PRODUCT_ROOTS.contains(&first_segment(&head.path));
     let response = match head.method {
@@ -237,17 +244,19 @@ pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
 
 /// The answer for a path that is nowhere on the map.
 pub fn nowhere(path: &str) -> Response {
-    match is_refpack(path) {
-        true => refpacks::nowhere(),
-        false => products::json_error(404, "not found"),
+    match path {
+        _ if is_refpack(path) => refpacks::nowhere(),
+        _ if winget::is_api(path) => winget::nowhere(),
+        _ => products::json_error(404, "not found"),
     }
 }
 
 /// The engine's own refusals: a head or body that cannot be served, or no room to serve it.
 pub fn refusal(path: Option<&str>, status: u16, message: &str) -> Response {
-    match path.is_some_and(is_refpack) {
-        true => refpacks::refusal(status, message),
-        false => products::json_error(status, message),
+    match path {
+        Some(path) if is_refpack(path) => refpacks::refusal(status, message),
+        Some(path) if winget::is_api(path) => winget::refusal(status, message),
+        _ => products::json_error(status, message),
     }
 }
 
