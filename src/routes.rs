@@ -14,6 +14,7 @@ use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
 use crate::refpacks;
 use crate::shared_doors;
+use crate::winget::{self, source};
 
 /// Who may knock on a route. What is then allowed is the room's rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +163,25 @@ const APPS: &[Line] = &[
 /// The winget dialects. Their checks come in an order of their own (tenant, address, credentials), so the room is the
 /// gate.
 #[rustfmt::skip]
-const WINGET: &[Line] = &[];
+const WINGET: &[Line] = &[
+    // The Microsoft.Rest source.
+    (Get,     "/winget/{tenant}/information",                                        Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/manifestSearch",                                     Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/packageManifests",                                   Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/packageManifests/{id}",                              Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/information",                         Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/t/{auth_token}/manifestSearch",                      Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/packageManifests",                    Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/packageManifests/{id}",               Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/information",                            Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/c/{channel}/manifestSearch",                         Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/packageManifests",                       Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/packageManifests/{id}",                  Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/information",             Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/t/{auth_token}/c/{channel}/manifestSearch",          Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/packageManifests",        Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/packageManifests/{id}",   Gate::Open, QUICK, source::api::manifest,    source::error_response),
+];
 
 /// Upstreams, repositories and packages.
 #[rustfmt::skip]
@@ -225,6 +244,12 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
     if is_refpack(path) {
         return (Gate::Open, refpacks::error_response);
     }
+    if winget::is_api(path) {
+        return (Gate::Open, winget::client_error_response);
+    }
+    if source::is_source(path) {
+        return (Gate::Open, source::error_response);
+    }
     let gate = if PRODUCT_ROOTS.contains(&first_segment(path)) { Gate::Token } else { Gate::Open };
     (gate, products::error_response)
 }
@@ -234,6 +259,12 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
 pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
     if is_refpack(&head.path) {
         return refpacks::wrong_method(allowed);
+    }
+    if winget::is_api(&head.path) {
+        return winget::wrong_method(allowed);
+    }
+    if source::is_source(&head.path) {
+        return source::wrong_method(allowed);
     }
     let of_products = PRODUCT_ROOTS.contains(&first_segment(&head.path));
     let response = match head.method {
@@ -246,22 +277,29 @@ pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
 
 /// The answer for a path that is nowhere on the map.
 pub fn nowhere(path: &str) -> Response {
-    match is_refpack(path) {
-        true => refpacks::nowhere(),
-        false => products::json_error(404, "not found"),
+    match path {
+        _ if is_refpack(path) => refpacks::nowhere(),
+        _ if winget::is_api(path) => winget::nowhere(),
+        _ if source::is_source(path) => source::nowhere(),
+        _ => products::json_error(404, "not found"),
     }
 }
 
 /// The engine's own refusals: a head or body that cannot be served, or no room to serve it.
 pub fn refusal(path: Option<&str>, status: u16, message: &str) -> Response {
-    match path.is_some_and(is_refpack) {
-        true => refpacks::refusal(status, message),
-        false => products::json_error(status, message),
+    match path {
+        Some(path) if is_refpack(path) => refpacks::refusal(status, message),
+        Some(path) if winget::is_api(path) => winget::refusal(status, message),
+        Some(path) if source::is_source(path) => source::refusal(status, message),
+        _ => products::json_error(status, message),
     }
 }
 
 /// The path as the log shows it: secrets in it are masked.
 pub fn shown_path(path: &str) -> Cow<'_, str> {
+    if let Some(shown) = source::shown_path(path) {
+        return Cow::Owned(shown);
+    }
     let root = first_segment(path);
     if SECRET_ROOTS.iter().any(|secret| secret.eq_ignore_ascii_case(root)) {
         let prefix = below_api(path).map_or("", |_| API);
