@@ -27,6 +27,8 @@ pub enum Gate {
     Key,
     /// Whoever logged in, and tokens sent as `Authorization: Bearer`.
     Login,
+    /// Owners and admin tokens, sent as `Authorization: Bearer`, `X-Api-Token` or `X-API-Key` (`repos.md` §1).
+    Admin,
 }
 
 /// How a route's requests are worked on.
