@@ -1,10 +1,10 @@
 //! The Microsoft.Rest source: what an unmodified `winget` asks (`winget.md` Part B).
 
 pub mod api;
-mod index;
-mod manifest;
-mod matching;
-mod shown;
+pub mod index;
+pub mod manifest;
+pub mod matching;
+pub mod shown;
 
 pub use index::Index;
 
