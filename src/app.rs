@@ -127,6 +127,7 @@ impl House {
             Gate::Token => self.app.token(head),
             Gate::Key => self.app.api_key(head),
             Gate::Login => self.app.login(head),
+            Gate::Admin => self.app.admin(head),
         }
     }
 }
@@ -213,6 +214,31 @@ impl App {
             // Team users act in their own dialect only (`reliability.md` §13).
             Principal::Account(ref account) if account.role == Role::Owner => Ok(who),
             _ => Err(refused()),
+        }
+    }
+}
+
+impl App {
+    /// The owner or admin token behind `Authorization: Bearer`, `X-Api-Token` or `X-API-Key` (`repos.md` §1).
+    ///
+    /// # Errors
+    /// `Unauthenticated` for nobody and for unknown credentials, `Forbidden` for everybody else.
+    pub fn admin(&self, head: &Head) -> Result<Principal> {
+        let refused = || Error::new(Kind::Unauthenticated, "a valid admin token or login is needed");
+        let name = ["x-api-token", "x-api-key"].into_iter().find(|name| head.headers.get(name).is_some());
+        let api_token = match name {
+            Some(name) => Some(head.headers.text(name).ok_or_else(refused)?.trim()),
+            None => None,
+        };
+        let credentials = Credentials { api_token, bearer: bearer(head), ..Credentials::default() };
+        let who = self.identity.authenticate(&credentials).map_err(|e| match e.kind {
+            Kind::Unauthenticated => refused(),
+            _ => e,
+        })?;
+        match who {
+            Principal::Anonymous => Err(refused()),
+            who if who.is_admin() => Ok(who),
+            _ => Err(Error::forbidden("this needs an owner or an admin token")),
         }
     }
 }

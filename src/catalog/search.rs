@@ -185,7 +185,13 @@ mod tests {
 
     fn add(tx: &WriteTx, number: u8, kind: Kind, name: &str, version: &str, file: &str) -> Digest {
         let digest = Digest([number; 32]);
-        let facts = Facts { kind, name: Some(name.into()), version: Some(version.into()), arch: Some("amd64".into()) };
+        let facts = Facts {
+            kind,
+            name: Some(name.into()),
+            version: Some(version.into()),
+            arch: Some("amd64".into()),
+            ..Facts::default()
+        };
         admit(tx, &digest, 1, &facts, file, Time(0)).unwrap();
         digest
     }

@@ -150,18 +150,18 @@ fn names(mut entries: &[u8], seen: &mut Seen) -> usize {
 }
 
 /// Up to `length` bytes from `at`; `None` when reading fails.
-fn read_at(reader: &mut (impl Read + Seek), at: u64, length: usize) -> Option<Vec<u8>> {
+pub(super) fn read_at(reader: &mut (impl Read + Seek), at: u64, length: usize) -> Option<Vec<u8>> {
     reader.seek(SeekFrom::Start(at)).ok()?;
     let mut bytes = Vec::with_capacity(length);
     reader.take(u64::try_from(length).ok()?).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

@@ -4,8 +4,15 @@ use std::io::{Read, Seek};
 
 use serde::{Deserialize, Serialize};
 
+mod compound;
+mod exe;
 mod magic;
+mod msi;
+mod msix;
+mod pe;
 pub mod refpack;
+pub mod windows;
+pub mod zip;
 
 /// The kinds of file people look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,12 +94,23 @@ pub struct Facts {
     /// The architecture it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
+    /// What an installer for Windows says beyond that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installer: Option<Box<windows::Installer>>,
 }
 
-/// Reads what a file says of itself, looking at 64 KiB at most. A file that cannot be read, or that nobody knows, is of
-/// kind `file`.
+/// Reads what a file says of itself, under bounds of memory and time. A file that nobody knows is of kind `file`; one
+/// whose inside cannot be read has its kind and nothing more.
 pub fn inspect(reader: &mut (impl Read + Seek), file_name: &str) -> Facts {
-    Facts { kind: magic::kind(reader, file_name), ..Facts::default() }
+    let kind = magic::kind(reader, file_name);
+    let told = match kind {
+        Kind::Msi => msi::facts(reader),
+        Kind::Msix => msix::facts(reader, file_name),
+        Kind::Exe => exe::facts(reader),
+        Kind::Zip => msix::nested(reader),
+        _ => None,
+    };
+    told.unwrap_or(Facts { kind, ..Facts::default() })
 }
 
 #[cfg(test)]
