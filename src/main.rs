@@ -111,8 +111,8 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     });
     let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
-    let rooms = Rooms::default().with(apps.clone()).with(winget).with(Desk::default()).with(console).with(jobs.clone());
-    let rooms = Arc::new(rooms);
+    let rooms = Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone());
+    let rooms = Arc::new(rooms.with(winget.clone()));
     let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
@@ -136,6 +136,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     server.stop(GRACE);
     jobs.stop(GRACE);
     apps.stop();
+    winget.stop();
     keep_house(&identity, &jobs);
     store.close();
     log::info!("stopped");

@@ -111,6 +111,14 @@ pub(super) fn by_token(tx: &impl Read, raw: &str) -> Result<Option<Client>> {
     }
 }
 
+/// The machine of this name, from [`clean_name`].
+pub fn by_name(tx: &impl Read, tenant: Uuid, name: &str) -> Result<Option<Client>> {
+    match NAMES.get(tx, (tenant, name))? {
+        Some(id) => get(tx, tenant, id),
+        None => Ok(None),
+    }
+}
+
 /// The machines of a tenant, by name.
 pub fn list(tx: &impl Read, tenant: Uuid) -> Result<Vec<Client>> {
     let mut clients = Vec::new();

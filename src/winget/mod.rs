@@ -1,13 +1,30 @@
 //! The winget room: the Winget-Repo API and the Microsoft.Rest source over one store of packages (`winget.md`).
 
+pub mod chunking;
+pub mod chunks;
+pub mod downloads;
+pub mod fields;
+pub mod form;
 pub mod gate;
+pub mod guide;
+pub mod installers;
 pub mod keys;
 pub mod links;
+pub mod listing;
+pub mod machines;
 pub mod model;
 pub mod names;
+pub mod notes;
+pub mod offers;
+pub mod options;
+pub mod packages;
 pub mod rules;
+pub mod sessions;
+pub mod shown;
 pub mod source;
 pub mod tenant;
+pub mod transfers;
+pub mod uploads;
 pub mod versions;
 
 use std::sync::Arc;
@@ -20,7 +37,9 @@ use crate::http::{Method, Response, allow_value};
 use crate::ids::random;
 use crate::store::Store;
 use crate::store::table::Table;
+use chunking::Desk;
 use links::Signer;
+use notes::Notes;
 
 /// What the room has once per installation.
 const INFO: Table<String, [u8; 32]> = Table::new("winget.info");
@@ -34,6 +53,10 @@ pub struct Winget {
     pub signer: Signer,
     /// What Part B searches in.
     pub index: source::Index,
+    /// Uploads that are being worked on.
+    pub desk: Desk,
+    /// What is noted of clients in passing.
+    pub notes: Arc<Notes>,
 }
 
 /// What this room keeps in memory.
@@ -45,11 +68,12 @@ pub fn memory(app: &App) -> Result<&Winget> {
 }
 
 impl Winget {
-    /// Opens the room: its key, made at the first start.
+    /// Opens the room: its key, made at the first start, the thread that writes notes, and the rule that keeps
+    /// unfinished uploads over a restart.
     ///
     /// # Errors
-    /// Those of the store.
-    pub fn open(store: &Store) -> Result<Winget> {
+    /// Those of the store; `Internal` when no thread can be had.
+    pub fn open(store: &Arc<Store>) -> Result<Winget> {
         const NAME: &str = "link-key";
         let key = match store.read(|tx| INFO.get(tx, NAME))? {
             Some(key) => key,
@@ -59,7 +83,15 @@ impl Winget {
                 key
             }
         };
-        Ok(Winget { signer: Signer::new(key), index: source::Index::default() })
+        store.set_keep_stage(uploads::is_kept);
+        let notes = Arc::new(Notes::new(store.clone()));
+        notes.start()?;
+        Ok(Winget { signer: Signer::new(key), index: source::Index::default(), desk: Desk::default(), notes })
+    }
+
+    /// Writes what is only in memory and ends the room's thread. To be called once the last request is answered.
+    pub fn stop(&self) {
+        self.notes.stop();
     }
 }
 
@@ -105,6 +137,21 @@ const fn status(kind: Kind) -> u16 {
 /// Whether a path belongs to Part A.
 pub fn is_api(path: &str) -> bool {
     path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A path with a client's token in it as the log shows it; none when it has none.
+pub fn masked(path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let place = match parts.as_slice() {
+        ["", "cloud", "client", "api", _, "delete_client", _, _, ..] => 7,
+        ["", "winget", _, "t", _, ..] => 4,
+        _ => return None,
+    };
+    *parts.get_mut(place)? = "***";
+    if place == 7 {
+        parts.truncate(place + 1);
+    }
+    Some(parts.join("/"))
 }
 
 /// The answer for a path of Part A that is nowhere on the map.

@@ -74,6 +74,24 @@ pub struct Package {
     pub extra: Map<String, Value>,
 }
 
+impl Package {
+    /// A package without id, name and publisher, for those who fill them in.
+    pub fn empty(now: Time) -> Package {
+        Package {
+            id: String::new(),
+            name: String::new(),
+            publisher: String::new(),
+            description: String::new(),
+            logo: None,
+            active: true,
+            created: now,
+            updated: now,
+            next: 0,
+            extra: Map::new(),
+        }
+    }
+}
+
 /// A package's picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logo {
@@ -405,15 +423,21 @@ pub fn remove_package(store: &Store, tx: &WriteTx, tenant: Uuid, id: &str) -> Re
     touch(tx, tenant, &id)
 }
 
+/// Whether a row could be added. `NotFound` without the package, `Conflict` when there is such a row already.
+pub fn judge_new_row(tx: &impl Read, tenant: Uuid, id: &str, row: &Row) -> Result<()> {
+    known_package(tx, tenant, id)?;
+    match UNIQUE.has(tx, (tenant, fold(id), unique_key(row)))? || UIDS.has(tx, (tenant, row.uid))? {
+        true => Err(Error::conflict("Package version already exists")),
+        false => Ok(()),
+    }
+}
+
 /// Adds a version row, whose bytes are in the catalog if they are here, and gives it its number. `NotFound` without
 /// the package, `Conflict` when there is such a row already.
 pub fn add_row(tx: &WriteTx, tenant: Uuid, id: &str, row: &Row, by: &By) -> Result<Row> {
+    judge_new_row(tx, tenant, id, row)?;
     let mut package = known_package(tx, tenant, id)?;
-    let id = fold(id);
-    let unique = unique_key(row);
-    if UNIQUE.has(tx, (tenant, id.as_str(), unique.as_str()))? || UIDS.has(tx, (tenant, row.uid))? {
-        return Err(Error::conflict("Package version already exists"));
-    }
+    let (id, unique) = (fold(id), unique_key(row));
     let row = Row { number: package.next, added: row.added.or(Some(by.now)), ..row.clone() };
     package.next = package.next.saturating_add(1);
     package.updated = by.now;
@@ -568,5 +592,4 @@ fn set_keys(tx: &WriteTx, tenant: Uuid, id: &str, from: &str, old: &[String], ne
 }
 
 #[cfg(test)]
-#[path = "model_tests.rs"]
 mod tests;

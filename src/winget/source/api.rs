@@ -150,19 +150,26 @@ pub fn search(app: &App, _: &Principal, request: &mut Request) -> Result<Respons
 }
 
 /// Where a walk through pages goes on: after this folded id, or at the beginning; `None` when that cannot be read.
-fn continuation(head: &Head) -> Option<Option<String>> {
+pub(super) fn continuation(head: &Head) -> Option<Option<String>> {
     let mut given = head.headers.all("continuationtoken").map(<[u8]>::trim_ascii);
     let (first, None) = (given.next(), given.next()) else { return None };
-    let Some(token) = first.filter(|token| !token.is_empty()) else { return Some(None) };
+    match first.filter(|token| !token.is_empty()) {
+        Some(token) => read_token(token).map(Some),
+        None => Some(None),
+    }
+}
+
+/// The folded id that a token holds.
+pub(super) fn read_token(token: &[u8]) -> Option<String> {
     if token.len() > TOKEN_LIMIT {
         return None;
     }
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-    let id = text.strip_prefix("after:")?;
-    Some(Some(id.to_owned()))
+    text.strip_prefix("after:").map(str::to_owned)
 }
 
-fn continuation_token(last: &str) -> String {
+/// The token of a walk that goes on after this folded id.
+pub(super) fn continuation_token(last: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("after:{last}"))
 }
 

@@ -1,10 +1,15 @@
 //! The Microsoft.Rest source: what an unmodified `winget` asks (`winget.md` Part B).
 
 pub mod api;
+mod desk;
+pub mod documents;
+pub mod filing;
+pub mod import;
 pub mod index;
 pub mod manifest;
 pub mod matching;
 pub mod shown;
+pub mod writes;
 
 pub use index::Index;
 
@@ -53,15 +58,6 @@ pub fn is_source(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The path as the log shows it: the token in it is masked.
-pub fn shown_path(path: &str) -> Option<String> {
-    let rest = path.strip_prefix(ROOT)?.strip_prefix('/')?;
-    let mut segments: Vec<&str> = rest.split('/').collect();
-    segments.get(1).filter(|segment| **segment == "t")?;
-    *segments.get_mut(2)? = "***";
-    Some(format!("{ROOT}/{}", segments.join("/")))
-}
-
 /// The answer for a path that is nowhere on the map.
 pub fn nowhere() -> Response {
     refused(404, 404, "Not Found")
@@ -75,24 +71,4 @@ pub fn wrong_method(allowed: &[Method]) -> Response {
 /// A refusal of the engine itself.
 pub fn refusal(status: u16, message: &str) -> Response {
     refused(status, if status == 400 { BAD_DOCUMENT } else { u32::from(status) }, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_in_paths_are_masked() {
-        let cases = [
-            ("/winget/me/t/secret/information", Some("/winget/me/t/***/information")),
-            ("/winget/me/t/secret/c/beta/manifestSearch", Some("/winget/me/t/***/c/beta/manifestSearch")),
-            ("/winget/me/t/secret", Some("/winget/me/t/***")),
-            ("/winget/me/information", None),
-            ("/winget/t/t/x", Some("/winget/t/t/***")),
-            ("/other/me/t/secret", None),
-        ];
-        for (path, shown) in cases {
-            assert_eq!(shown_path(path).as_deref(), shown, "{path}");
-        }
-    }
 }
