@@ -164,14 +164,15 @@ export class Browser {
     }
     page.visit = async (address) => {
       const url = `${server.base}/ui/${address}`;
-      if (!page.url().startsWith(`${server.base}/ui/`)) await page.goto(url);
-      else if (new URL(page.url()).hash !== (address || '#/')) {
+      if (page.url().startsWith(`${server.base}/ui/`)) {
+        // The page that stands now is marked, so that it is not taken for the one asked for.
         await page.evaluate((hash) => {
-          globalThis.before = document.querySelector('main').firstChild;
-          location.hash = hash;
+          document.querySelector('main')?.firstElementChild?.setAttribute('data-tests-old', '');
+          if (location.hash === hash) dispatchEvent(new HashChangeEvent('hashchange'));
+          else location.hash = hash;
         }, address || '#/');
-        await page.waitForFunction(() => document.querySelector('main').firstChild !== globalThis.before);
-      }
+        await page.waitForFunction(() => !document.querySelector('[data-tests-old]'));
+      } else await page.goto(url);
       await page.settle();
     };
     page.settle = async () => {
