@@ -13,6 +13,7 @@ pub mod fault;
 mod magic;
 mod msi;
 mod msix;
+pub mod openpgp;
 mod pe;
 pub mod refpack;
 pub mod rpm;

@@ -21,10 +21,13 @@ mod disk;
 mod faults;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
+mod formats;
 mod installers;
 mod kill;
 #[cfg(target_os = "linux")]
 mod limits;
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod packages;
 mod products;
 mod refpacks;
 mod rig;
