@@ -29,7 +29,7 @@ export async function render(ctx, { name }) {
     throw error.status === 403 ? Object.assign(error, { message: 'You are no member of this product. Ask one of its maintainers or the owner of this server.' }) : error;
   });
   const versions = Object.entries(product.versions).map(([version, one]) => ({ version, ...one, digest: one.checksum.replace(/^sha256:/, '') }));
-  versions.sort((a, b) => instant(b.uploadedAt) - instant(a.uploadedAt));
+  versions.sort((a, b) => instant(b.uploadedAt) - instant(a.uploadedAt) || b.version.localeCompare(a.version, 'en', { numeric: true }));
   const mine = ctx.user.operator ? { maintainer: true, upload: true, delete: true } : product.tokens[ctx.user.fingerprint] ?? {};
   const add = mine.upload && (() => upload(name, ctx));
   const remove = async () => {

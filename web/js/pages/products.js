@@ -1,5 +1,5 @@
 // Products: names with their versions, for builds that are fetched with a key.
-import { h } from '../dom.js';
+import { h, icon } from '../dom.js';
 import { api } from '../api.js';
 import { instant } from '../format.js';
 import { go, keepQuery, link } from '../router.js';
@@ -47,13 +47,13 @@ export async function render(ctx) {
     },
     empty: () => nothingFits(`No product matches “${words.trim()}”`, () => { words = ''; search.value = ''; keepQuery({}); list.reload(); }),
   });
-  return h('div', { class: 'page' }, head, names.length > 6 && h('div', { class: 'searchline' }, search), h('div', { class: 'card card-flush' }, list));
+  return h('div', { class: 'page' }, head, names.length > 6 && h('div', { class: 'searchline' }, icon('search'), search), h('div', { class: 'card card-flush' }, list));
 }
 
 async function describe(name) {
   const product = await api.get(`/product/fetch/${seg(name)}`).catch((error) => (error.status === 404 ? { versions: {}, tokens: {} } : Promise.reject(error)));
   const versions = Object.entries(product.versions).map(([version, one]) => ({ version, ...one }));
-  versions.sort((a, b) => instant(b.uploadedAt) - instant(a.uploadedAt));
+  versions.sort((a, b) => instant(b.uploadedAt) - instant(a.uploadedAt) || b.version.localeCompare(a.version, 'en', { numeric: true }));
   return { name, versions: versions.length, newest: versions[0], members: Object.keys(product.tokens).length };
 }
 

@@ -1,5 +1,5 @@
 // RefPacks: the data sets of the registry, searched by the server, with their titles, tags and newest versions.
-import { h } from '../dom.js';
+import { h, icon } from '../dom.js';
 import { api } from '../api.js';
 import { bytes } from '../format.js';
 import { go, keepQuery, link } from '../router.js';
@@ -50,7 +50,7 @@ export async function render(ctx) {
   });
   return h('div', { class: 'page' },
     pageHead({ title, lead: 'Reference data as packages: programs fetch a version and know that it never changes.', actions: button('Upload a RefPack', { look: 'primary', icon: 'upload', onclick: push }) }),
-    h('div', { class: 'row' }, h('div', { class: 'searchline' }, search), chip), h('div', { class: 'card card-flush' }, list));
+    h('div', { class: 'row' }, h('div', { class: 'searchline' }, icon('search'), search), chip), h('div', { class: 'card card-flush' }, list));
 }
 
 async function upload() {
