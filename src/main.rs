@@ -12,6 +12,7 @@ use packhouse::apps::Apps;
 use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
 use packhouse::console::Console;
+use packhouse::feeds::Desk as Feeds;
 use packhouse::http::Server;
 use packhouse::identity::{FIRST_RUN_NOTE, FirstRun, Identity};
 use packhouse::jobs::Jobs;
@@ -109,10 +110,11 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         allowed_origins: options.allowed_cors.clone(),
         open_private_downloads: options.open_private_downloads,
     });
-    let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
+    let feeds = Arc::new(Feeds::new(store.clone(), clock.clone()));
+    let jobs = wiring::start_jobs(&store, &clock, &feeds).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
     let rooms = Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone());
-    let rooms = Arc::new(rooms.with(winget.clone()));
+    let rooms = Arc::new(rooms.with(winget.clone()).with(feeds));
     let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;

@@ -8,6 +8,7 @@ use crate::apps::{
 };
 use crate::console;
 use crate::error::{Error, Result};
+use crate::feeds::{self, api as repos, contents, housekeeping, serve, snapshots, uploads};
 use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
 use crate::http::{Head, Lane, Request, Response, Router, allow_value};
 use crate::identity::Principal;
@@ -247,7 +248,30 @@ const WINGET: &[Line] = &[
 
 /// Upstreams, repositories and packages.
 #[rustfmt::skip]
-const FEEDS: &[Line] = &[];
+const FEEDS: &[Line] = &[
+    (Get,     "/repo",                               Gate::Open,  QUICK,    repos::list,              feeds::error_response),
+    (Post,    "/repo",                               Gate::Admin, SLOW,     repos::create,            feeds::error_response),
+    (Get,     "/repo/{name}",                        Gate::Open,  QUICK,    repos::get,               feeds::error_response),
+    (Put,     "/repo/{name}",                        Gate::Admin, SLOW,     repos::put,               feeds::error_response),
+    (Delete,  "/repo/{name}",                        Gate::Admin, SLOW,     repos::delete,            feeds::error_response),
+    (Get,     "/repo/{name}/packages",               Gate::Open,  SLOW,     contents::get,            feeds::error_response),
+    (Put,     "/repo/{name}/packages",               Gate::Admin, TRANSFER, contents::put,            feeds::error_response),
+    (Patch,   "/repo/{name}/packages",               Gate::Admin, TRANSFER, contents::patch,          feeds::error_response),
+    (Get,     "/repo/{name}/snapshots",              Gate::Open,  QUICK,    snapshots::list,          feeds::error_response),
+    (Post,    "/repo/{name}/snapshots",              Gate::Admin, SLOW,     snapshots::create,        feeds::error_response),
+    (Delete,  "/repo/{name}/snapshots/{snapshot}",   Gate::Admin, SLOW,     snapshots::delete,        feeds::error_response),
+    (Get,     "/repo/{name}/diff",                   Gate::Open,  SLOW,     snapshots::diff,          feeds::error_response),
+    (Get,     "/repo/{name}/{rest*}",                Gate::Open,  QUICK,    serve::tree,              feeds::error_response),
+    (Get,     "/package",                            Gate::Open,  SLOW,     uploads::list,            feeds::error_response),
+    (Post,    "/package",                            Gate::Admin, TRANSFER, uploads::upload,          feeds::error_response),
+    (Get,     "/package/{shasum}",                   Gate::Open,  QUICK,    uploads::get,             feeds::error_response),
+    (Delete,  "/package/{shasum}",                   Gate::Admin, SLOW,     uploads::delete,          feeds::error_response),
+    (Get,     "/package/{shasum}/content",           Gate::Open,  QUICK,    uploads::content,         feeds::error_response),
+    (Post,    "/gc",                                 Gate::Admin, SLOW,     housekeeping::collect,    feeds::error_response),
+    (Get,     "/key.asc",                            Gate::Open,  SLOW,     repos::key_armored,       feeds::error_response),
+    (Get,     "/key.gpg",                            Gate::Open,  SLOW,     repos::key_binary,        feeds::error_response),
+    (Put,     "/key",                                Gate::Admin, SLOW,     repos::put_key,           feeds::error_response),
+];
 
 /// The web UI and what it asks beyond the dialects.
 #[rustfmt::skip]

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::feeds::{Desk, housekeeping};
 use crate::jobs::Jobs;
 use crate::store::Store;
 use crate::{audit, catalog};
 
 /// How often every stored byte is read again.
 const SCRUB_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often past generations of repos are looked at, and dates that run out.
+const FEEDS_PERIOD: Duration = Duration::from_secs(3600);
 
 /// Registers the catalog's rules with the store.
 pub fn register_rules(store: &Arc<Store>, clock: &Arc<Clock>) {
@@ -33,7 +37,7 @@ pub fn register_rules(store: &Arc<Store>, clock: &Arc<Clock>) {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>) -> Result<Jobs> {
+pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>, desk: &Arc<Desk>) -> Result<Jobs> {
     let jobs = Jobs::new(store.clone(), clock.clone());
     let weak = Arc::downgrade(store);
     jobs.register("scrub", 3, move |context| {
@@ -49,6 +53,14 @@ pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>) -> Result<Jobs> {
         Ok(format!("{} artifacts read, {} damaged", found.artifacts, found.damaged.len()))
     });
     jobs.every(SCRUB_PERIOD, "scrub", "shelf");
+    let weak = Arc::downgrade(desk);
+    jobs.register("feeds", 3, move |_| {
+        let Some(desk) = weak.upgrade() else { return Ok("the server stopped".to_owned()) };
+        let removed = housekeeping::expire(&desk, "packhouse")?;
+        let renewed = housekeeping::renew(&desk, "packhouse")?;
+        Ok(format!("{} files of past generations removed, {renewed} repos published anew", removed.files))
+    });
+    jobs.every(FEEDS_PERIOD, "feeds", "generations");
     jobs.start()?;
     Ok(jobs)
 }

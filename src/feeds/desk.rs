@@ -1,15 +1,85 @@
-//! What the room keeps between requests: one lock a repo, so that its writers come one after the other.
+//! What the room keeps between requests: one lock a repo, so that its writers come one after the other, and the key
+//! that signs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The room's memory; one per server.
-#[derive(Default)]
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::feeds::model::keys;
+use crate::formats::openpgp::{KeyKind, SigningKey};
+use crate::store::Store;
+
+/// The room's memory; one per server. What works without a request (schedules, syncs) is given this alone.
 pub struct Desk {
+    /// Metadata and bytes.
+    pub store: Arc<Store>,
+    /// The time source.
+    pub clock: Arc<Clock>,
     locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    key: Mutex<Option<Arc<Key>>>,
+}
+
+/// The key that signs every repo (`repos.md` §15).
+pub struct Key {
+    key: SigningKey,
+    armored: String,
+    binary: Vec<u8>,
+    clock: Arc<Clock>,
+}
+
+impl Key {
+    fn new(key: SigningKey, clock: Arc<Clock>) -> Result<Key> {
+        let armored = key.public_armored().map_err(broken)?;
+        let binary = key.public_binary().map_err(broken)?;
+        Ok(Key { key, armored, binary, clock })
+    }
+
+    /// The certificate in armor.
+    pub fn armored(&self) -> &str {
+        &self.armored
+    }
+
+    /// The certificate as it is.
+    pub fn binary(&self) -> &[u8] {
+        &self.binary
+    }
+
+    /// Its fingerprint in hex.
+    pub fn fingerprint(&self) -> String {
+        self.key.fingerprint()
+    }
+
+    /// An armored detached signature of exactly these bytes.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn sign(&self, bytes: &[u8]) -> Result<String> {
+        self.key.sign_detached(bytes, self.clock.now().seconds()).map_err(broken)
+    }
+
+    /// The text with its signature around it.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn clearsign(&self, text: &str) -> Result<String> {
+        self.key.clearsign(text, self.clock.now().seconds()).map_err(broken)
+    }
+}
+
+fn broken(fault: crate::formats::fault::Fault) -> Error {
+    Error::internal(fault.to_string())
 }
 
 impl Desk {
+    /// The memory of a server that has answered nothing yet.
+    pub fn new(store: Arc<Store>, clock: Arc<Clock>) -> Desk {
+        Desk { store, clock, locks: Mutex::default(), key: Mutex::default() }
+    }
+
     /// Runs `work` while nobody else changes the repo called `name`.
     pub fn alone<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
         let lock = {
@@ -22,5 +92,51 @@ impl Desk {
         };
         let _guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
         work()
+    }
+
+    /// The key that signs; made at first use.
+    ///
+    /// # Errors
+    /// What the store answers; `Internal` when the stored key cannot be read.
+    pub fn key(&self) -> Result<Arc<Key>> {
+        // Held while a key is made, so that only one is.
+        let mut known = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = &*known {
+            return Ok(key.clone());
+        }
+        let now = self.clock.now().seconds();
+        let key = match self.store.read(keys::signing)? {
+            Some(stored) => {
+                let bytes = STANDARD.decode(stored).map_err(Error::internal)?;
+                SigningKey::from_secret(&bytes, now).map_err(broken)?
+            }
+            None => {
+                let id = self.store.installation().to_string();
+                let user = format!("Packhouse <repo@{}>", id.split('-').next().unwrap_or("packhouse"));
+                let key = SigningKey::generate(KeyKind::Rsa3072, &user, now).map_err(broken)?;
+                self.store_key(&key)?;
+                key
+            }
+        };
+        let key = Arc::new(Key::new(key, self.clock.clone())?);
+        *known = Some(key.clone());
+        Ok(key)
+    }
+
+    /// Takes another key (`PUT /key`). A repo is signed with it when it is published next.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub fn replace_key(&self, key: SigningKey) -> Result<Arc<Key>> {
+        let mut known = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store_key(&key)?;
+        let key = Arc::new(Key::new(key, self.clock.clone())?);
+        *known = Some(key.clone());
+        Ok(key)
+    }
+
+    fn store_key(&self, key: &SigningKey) -> Result<()> {
+        let secret = STANDARD.encode(key.to_secret_bytes().map_err(broken)?);
+        self.store.commit(move |tx| keys::put_signing(tx, &secret))
     }
 }

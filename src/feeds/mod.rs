@@ -1,19 +1,32 @@
 //! The repository room: yum, apt and directory repositories, mirrored and published (`repos.md`).
 
+pub mod api;
+mod body;
+mod clients;
+pub mod contents;
 pub mod desk;
 pub mod entry;
+pub mod housekeeping;
+mod index_page;
 pub mod links;
 pub mod model;
+mod options;
 pub mod order;
 pub mod package;
 pub mod publish;
 pub mod rules;
+pub mod serve;
+pub mod snapshots;
+pub mod uploads;
 
 pub use desk::Desk;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use crate::error::{Error, Kind};
+use crate::app::App;
+use crate::error::{Error, Kind, Result};
 use crate::http::Response;
 
 /// Prints an [`Error`] the way this dialect does: `{"error"}`, and what [`listed`] added.
@@ -39,6 +52,11 @@ pub fn error_response(error: &Error) -> Response {
     shown.insert("error".to_owned(), sentence.into());
     shown.extend(more.unwrap_or_default());
     Response::json(status, &shown)
+}
+
+/// The room's memory.
+fn desk(app: &App) -> Result<&Desk> {
+    app.rooms.get::<Arc<Desk>>().map(|desk| &**desk)
 }
 
 /// An error that names what it is about under a key of its own: `{"error": sentence, key: values}`.

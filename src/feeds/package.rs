@@ -1,8 +1,7 @@
 //! From bytes to a package: what it is by its content, what it says of itself, what it contributes to indexes.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::clock::Time;
 use crate::error::{Error, Result};
@@ -16,6 +15,7 @@ use crate::formats::rpm::{self, Entry, Rpm};
 use crate::formats::xml::{push_attribute, push_text};
 use crate::formats::{self, Facts};
 use crate::ids::Digest;
+use crate::store::Blob;
 
 /// How much of a package is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,58 @@ pub struct Bytes<'a> {
     pub plain: bool,
 }
 
+/// Reads a blob from its beginning, as often as one likes.
+pub struct BlobReader {
+    blob: Blob,
+    at: u64,
+}
+
+impl BlobReader {
+    /// Over a blob.
+    ///
+    /// # Errors
+    /// `Internal` when its bytes are wrong.
+    pub fn new(mut blob: Blob) -> Result<BlobReader> {
+        blob.check_before_range()?;
+        Ok(BlobReader { blob, at: 0 })
+    }
+
+    /// Bytes in it.
+    pub fn len(&self) -> u64 {
+        self.blob.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.blob.is_empty()
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.blob.read_at(self.at, buffer)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for BlobReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let to = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.blob.len().checked_add_signed(by),
+        };
+        self.at = to.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
 /// Reads a package. An rpm or deb is known by its content (`repos.md` §9.3).
 ///
 /// # Errors
 /// `Invalid` for an rpm or deb that cannot be read, and for a plain file without a name; `Internal` when the disk fails.
-pub fn inspect(file: &mut File, bytes: &Bytes, depth: Depth, now: Time) -> Result<Prepared> {
+pub fn inspect<R: Read + Seek>(file: &mut R, bytes: &Bytes, depth: Depth, now: Time) -> Result<Prepared> {
     let given = bytes.name.map(rules::base_name).transpose()?;
     let kind = if bytes.plain { PackageType::File } else { kind(file)? };
     file.seek(SeekFrom::Start(0)).map_err(Error::internal)?;
@@ -77,7 +124,7 @@ fn broken(kind: &str, fault: Fault) -> Error {
 }
 
 /// What the first bytes say.
-fn kind(file: &mut File) -> Result<PackageType> {
+fn kind(file: &mut (impl Read + Seek)) -> Result<PackageType> {
     let mut head = Vec::with_capacity(32);
     file.seek(SeekFrom::Start(0)).map_err(Error::internal)?;
     file.by_ref().take(32).read_to_end(&mut head).map_err(Error::internal)?;

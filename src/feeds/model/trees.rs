@@ -280,8 +280,9 @@ pub fn expired(tx: &impl Read, name: &str, current: u64, now: Time) -> Result<Ve
     Ok(past.filter(|((_, generation), past)| over(*generation, past)).map(|((_, generation), _)| generation).collect())
 }
 
-/// Forgets a past generation: its files answer 404 from now on, and its bytes go when nobody else holds them.
-pub fn expire(tx: &WriteTx, hand: Hand, name: &str, generation: u64) -> Result<()> {
+/// Forgets a past generation: its files answer 404 from now on, and its bytes go when nobody else holds them. Answers
+/// which blobs it had held.
+pub fn expire(tx: &WriteTx, hand: Hand, name: &str, generation: u64) -> Result<Vec<Digest>> {
     for ((_, _, what), ()) in RETIRED.all(tx, (name, generation))? {
         RETIRED.remove(tx, (name, generation, what.as_str()))?;
         match (what.strip_prefix('/'), Digest::from_hex(&what)) {
@@ -295,8 +296,10 @@ pub fn expire(tx: &WriteTx, hand: Hand, name: &str, generation: u64) -> Result<(
         }
     }
     PAST.remove(tx, (name, generation))?;
-    catalog::release_all(hand.store, tx, &Holder::repo_index(name, generation))?;
-    Ok(())
+    let holder = Holder::repo_index(name, generation);
+    let held = catalog::held_by(tx, &holder, None, usize::MAX)?;
+    catalog::release_all(hand.store, tx, &holder)?;
+    Ok(held)
 }
 
 /// Deletes a repo with its tree and its snapshots.
