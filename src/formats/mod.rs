@@ -10,6 +10,7 @@ mod magic;
 mod msi;
 mod msix;
 mod pe;
+pub mod index;
 pub mod refpack;
 pub mod windows;
 pub mod zip;
