@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Access, Found, Head, Method, Params, Plan, Request, Response, Router, Service, Source, bearer};
-use crate::identity::{Credentials, Identity, Principal, Role};
+use crate::identity::{Credentials, Identity, Principal, Role, TokenRef};
 use crate::ids::Digest;
 use crate::routes::{self, Entry, Gate, Pace};
 use crate::store::{Blob, Store};
@@ -127,6 +127,7 @@ impl House {
             Gate::Token => self.app.token(head),
             Gate::Key => self.app.api_key(head),
             Gate::Login => self.app.login(head),
+            Gate::Admin => self.app.admin(head),
         }
     }
 }
@@ -156,12 +157,25 @@ impl App {
         }
     }
 
-    /// The principal behind `X-Api-Token` (`products.md` §2).
+    /// The principal behind `X-Api-Token` (`products.md` §2); without that field, an owner's login, so that the web UI
+    /// needs no token.
     ///
     /// # Errors
     /// `Unauthenticated` in the dialect's words.
     pub fn token(&self, head: &Head) -> Result<Principal> {
         let refused = |message: &'static str| Error::new(Kind::Unauthenticated, message);
+        if head.headers.get("x-api-token").is_none()
+            && let Some(token) = bearer(head)
+        {
+            let credentials = Credentials { bearer: Some(token), ..Credentials::default() };
+            match self.identity.authenticate(&credentials) {
+                Ok(Principal::Account(account)) if account.role == Role::Owner => {
+                    return Ok(Principal::Token(TokenRef::of_person(&account, self.clock.now())));
+                }
+                Err(error) if error.kind != Kind::Unauthenticated => return Err(error),
+                _ => {}
+            }
+        }
         let given = match head.headers.get("x-api-token") {
             None => return Err(refused("Authorization header missing")),
             Some(bytes) if bytes.trim_ascii().is_empty() => return Err(refused("Authorization header missing")),
@@ -213,6 +227,31 @@ impl App {
             // Team users act in their own dialect only (`reliability.md` §13).
             Principal::Account(ref account) if account.role == Role::Owner => Ok(who),
             _ => Err(refused()),
+        }
+    }
+}
+
+impl App {
+    /// The owner or admin token behind `Authorization: Bearer`, `X-Api-Token` or `X-API-Key` (`repos.md` §1).
+    ///
+    /// # Errors
+    /// `Unauthenticated` for nobody and for unknown credentials, `Forbidden` for everybody else.
+    pub fn admin(&self, head: &Head) -> Result<Principal> {
+        let refused = || Error::new(Kind::Unauthenticated, "a valid admin token or login is needed");
+        let name = ["x-api-token", "x-api-key"].into_iter().find(|name| head.headers.get(name).is_some());
+        let api_token = match name {
+            Some(name) => Some(head.headers.text(name).ok_or_else(refused)?.trim()),
+            None => None,
+        };
+        let credentials = Credentials { api_token, bearer: bearer(head), ..Credentials::default() };
+        let who = self.identity.authenticate(&credentials).map_err(|e| match e.kind {
+            Kind::Unauthenticated => refused(),
+            _ => e,
+        })?;
+        match who {
+            Principal::Anonymous => Err(refused()),
+            who if who.is_admin() => Ok(who),
+            _ => Err(Error::forbidden("this needs an owner or an admin token")),
         }
     }
 }

@@ -37,6 +37,8 @@ Options of serve:
                            separated by commas
   --private-downloads WHO  'login' or 'open': who may fetch    (PACKHOUSE_PRIVATE_DOWNLOADS)
                            the files of private apps; default: login
+  --web-dir DIR            pages of the web UI from there      (PACKHOUSE_WEB_DIR)
+                           instead of from the program
 
 Options of verify:
   --data DIR               as above
@@ -94,6 +96,8 @@ pub struct Serve {
     pub allowed_cors: Vec<String>,
     /// Whether files of private apps need no session.
     pub open_private_downloads: bool,
+    /// Where the pages of the web UI are read from, instead of from the program.
+    pub web_dir: Option<PathBuf>,
 }
 
 impl Serve {
@@ -279,6 +283,15 @@ const SETTINGS: &[Setting] = &[
                 "login" => false,
                 _ => return Err("'login' or 'open' is needed".to_owned()),
             };
+            Ok(())
+        },
+    },
+    Setting {
+        flag: "web-dir",
+        variable: "PACKHOUSE_WEB_DIR",
+        commands: &["serve"],
+        set: |options, value| {
+            options.serve.web_dir = Some(PathBuf::from(value));
             Ok(())
         },
     },

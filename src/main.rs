@@ -1,6 +1,7 @@
 //! Starts the program: reads the command line, opens the house, waits for the stop signal.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // The one place that speaks on the terminal.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -10,6 +11,7 @@ use packhouse::app::{App, House, Rooms, Settings};
 use packhouse::apps::Apps;
 use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
+use packhouse::console::Console;
 use packhouse::http::Server;
 use packhouse::identity::{FIRST_RUN_NOTE, FirstRun, Identity};
 use packhouse::jobs::Jobs;
@@ -86,8 +88,15 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let store = Store::open(&options.data, Options::default()).map_err(|e| e.message)?;
     wiring::register_rules(&store, &clock);
     let first = FirstRun::from_environment(|name| std::env::var(name).ok());
+    let chosen = first.password.is_some();
     let identity = Identity::open(store.clone(), clock.clone(), first).map_err(|e| spoken(&e))?;
     let first_run = identity.first_run().clone();
+    let console = Console::new(options.web_dir.clone());
+    // Nobody chose the first owner's password, so whoever reads this terminal may.
+    let right = match first_run.owner.is_some() && !chosen {
+        true => Some(console.open_setup(clock.now()).map_err(|e| spoken(&e))?),
+        false => None,
+    };
     let apps = Arc::new(Apps::open(store.clone(), clock.clone()).map_err(|e| spoken(&e))?);
     let settings = Arc::new(Settings {
         data: options.data.clone(),
@@ -100,7 +109,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     });
     let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
-    let rooms = Arc::new(Rooms::default().with(apps.clone()).with(Desk::default()));
+    let rooms = Arc::new(Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone()));
     let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
@@ -113,6 +122,10 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     for address in server.addresses() {
         println!("listening on http://{address}");
     }
+    if let (Some(right), Some(address)) = (right, server.addresses().first()) {
+        let url = setup_url(*address, options.public_url.as_deref());
+        println!("Set it up in a browser within 30 minutes: {url}/ui/#/setup?right={}", right.as_str());
+    }
     while stopped.recv_timeout(HOUSEKEEPING) == Err(RecvTimeoutError::Timeout) {
         keep_house(&identity, &jobs);
     }
@@ -124,6 +137,15 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     store.close();
     log::info!("stopped");
     Ok(())
+}
+
+/// What a browser on this machine reaches the server by.
+fn setup_url(address: SocketAddr, public_url: Option<&str>) -> String {
+    match public_url {
+        Some(url) => url.to_owned(),
+        None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    }
 }
 
 /// What is due now and then; writes nothing when nothing is.

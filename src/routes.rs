@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::apps::{
     self, accounts, axes, catalogue, downloads, folder, lists, releases, removal, statistics, team, updates, velopack,
 };
+use crate::console;
 use crate::error::{Error, Result};
 use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
 use crate::http::{Head, Lane, Request, Response, Router, allow_value};
@@ -25,6 +26,8 @@ pub enum Gate {
     Key,
     /// Whoever logged in, and tokens sent as `Authorization: Bearer`.
     Login,
+    /// Owners and admin tokens, sent as `Authorization: Bearer`, `X-Api-Token` or `X-API-Key` (`repos.md` §1).
+    Admin,
 }
 
 /// How a route's requests are worked on.
@@ -169,7 +172,15 @@ const FEEDS: &[Line] = &[];
 
 /// The web UI and what it asks beyond the dialects.
 #[rustfmt::skip]
-const CONSOLE: &[Line] = &[];
+const CONSOLE: &[Line] = &[
+    (Get,     "/ui",                  Gate::Open,  QUICK,    console::pages::slash,     console::error_response),
+    (Get,     "/ui/{path*}",          Gate::Open,  QUICK,    console::pages::file,      console::error_response),
+    (Get,     "/ui/api/setup",        Gate::Open,  QUICK,    console::setup::state,     console::error_response),
+    (Post,    "/ui/api/setup",        Gate::Open,  SLOW,     console::setup::finish,    console::error_response),
+    (Get,     "/ui/api/session",      Gate::Login, QUICK,    console::session::session, console::error_response),
+    (Get,     "/ui/api/overview",     Gate::Login, QUICK,    console::overview::overview, console::error_response),
+    (Post,    "/ui/api/sign-out",     Gate::Login, QUICK,    console::session::sign_out, console::error_response),
+];
 
 /// Where the products dialect's users reach it on the public server.
 const API: &str = "/api";

@@ -17,6 +17,10 @@ pub fn welcome(app: &App, _who: &Principal, request: &mut Request) -> Result<Res
         env!("CARGO_PKG_VERSION"),
         "\n\nThe server is running. Its addresses are described in the README.\n"
     );
+    let accepts = request.head.headers.text("accept").unwrap_or_default();
+    if request.head.headers.get("authorization").is_none() && accepts.contains("text/html") {
+        return Ok(Response::redirect(302, "/ui/").header("Vary", "Accept, Authorization"));
+    }
     if request.head.headers.get("authorization").is_none() {
         return Ok(Response::text(200, TEXT));
     }

@@ -151,7 +151,9 @@ fn touch_rule(from: &str, path: &Path) -> Option<&'static str> {
     };
     // Advice to the kernel about a file that is already open touches nothing by name.
     let advises = matches!(parts.last(), Some(&"sendfile" | &"fadvise" | &"Advice"));
-    if opens && !advises && from != "store" {
+    // The UI's pages, read from the directory named by --web-dir.
+    let pages = from == "console" && matches!(parts.as_slice(), ["std", "fs", "read"]);
+    if opens && !advises && !pages && from != "store" {
         return Some("only store touches the data directory");
     }
     let sockets = matches!(
