@@ -107,9 +107,13 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         allowed_origins: options.allowed_cors.clone(),
         open_private_downloads: options.open_private_downloads,
     });
-    let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
+    let roots = std::env::var_os("PACKHOUSE_LOCAL_ROOTS").map(|roots| std::env::split_paths(&roots).collect());
+    let (jobs, syncs) =
+        wiring::start_jobs(&store, &clock, roots.unwrap_or_default(), &options.data).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
-    let rooms = Arc::new(Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone()));
+    let rooms = Arc::new(
+        Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone()).with(syncs.clone()),
+    );
     let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
@@ -131,6 +135,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     }
     log::info!("stopping: running requests get {} s", GRACE.as_secs());
     server.stop(GRACE);
+    syncs.stop_schedule();
     jobs.stop(GRACE);
     apps.stop();
     keep_house(&identity, &jobs);

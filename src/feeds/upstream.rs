@@ -412,12 +412,8 @@ pub fn put_aliases(tx: &WriteTx, name: &str, aliases: &BTreeMap<String, Digest>)
 pub fn cache(tx: &WriteTx, new: &Prepared, now: Time) -> Result<()> {
     catalog::admit(tx, &new.digest, new.package.size, &new.facts, &new.package.filename, now)?;
     catalog::hold(tx, &new.digest, &new.package.filename, &cache_holder(), false, "sync", now)?;
-    let cached = Cached {
-        package: new.package.clone(),
-        fragments: new.fragments.clone(),
-        facts: new.facts.clone(),
-        since: now,
-    };
+    let cached =
+        Cached { package: new.package.clone(), fragments: new.fragments.clone(), facts: new.facts.clone(), since: now };
     CACHE.put(tx, new.digest, &cached)
 }
 

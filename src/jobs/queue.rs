@@ -379,7 +379,12 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(9);
         let mut inside = Inside::default();
-        let waiting = |target: &str, due| Waiting { lane: Lane { name: "", width: 9 }, kind: "k".into(), target: target.into(), due };
+        let waiting = |target: &str, due| Waiting {
+            lane: Lane { name: "", width: 9 },
+            kind: "k".into(),
+            target: target.into(),
+            due,
+        };
         inside.waiting.insert(JobId(1), waiting("a", Some(later)));
         inside.waiting.insert(JobId(2), waiting("b", None));
         inside.waiting.insert(JobId(3), waiting("b", None));

@@ -14,7 +14,7 @@ use crate::store::Loose;
 const ENDINGS: [&str; 5] = [".xz", ".zst", ".gz", ".bz2", ""];
 
 /// What it has; none when that is what it had last time.
-pub fn plan(reading: &Reading, line: &Line) -> Outcome<Option<Plan>> {
+pub(super) fn plan(reading: &Reading, line: &Line) -> Outcome<Option<Plan>> {
     let directory = match &line.part {
         Part::Suite(suite, _) => format!("dists/{suite}/"),
         Part::Flat(directory) if directory.is_empty() => String::new(),

@@ -24,7 +24,7 @@ const MOST_FILES: usize = 500_000;
 const DEEPEST: usize = 64;
 
 /// What it has; none when that is what it had last time.
-pub fn plan(reading: &Reading, name: &str) -> Outcome<Option<Plan>> {
+pub(super) fn plan(reading: &Reading, name: &str) -> Outcome<Option<Plan>> {
     if let Some(local) = reading.source.local() {
         let seen = reading.store.read(|tx| upstream::seen(tx, name))?;
         return tree(reading, local, &seen).map(Some);

@@ -4,11 +4,11 @@ use crate::error::{Error, Kind};
 use crate::formats::index::Problem;
 
 /// What a part of a sync answers.
-pub type Outcome<T> = Result<T, Failure>;
+pub(super) type Outcome<T> = Result<T, Failure>;
 
 /// Why a part of a sync did not work.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// The upstream has no such file.
     Missing(String),
     /// A connection broke or the upstream has a bad moment: worth another try.
@@ -25,7 +25,7 @@ pub enum Failure {
 
 impl Failure {
     /// The sentence for people.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Failure::Missing(words) | Failure::Broken(words) | Failure::Changed(words) | Failure::Failed(words) => {
                 words.clone()
@@ -51,6 +51,6 @@ impl From<Error> for Failure {
 }
 
 /// A problem in the file called `name`.
-pub fn in_file(name: &str) -> impl Fn(Problem) -> Failure + '_ {
+pub(super) fn in_file(name: &str) -> impl Fn(Problem) -> Failure + '_ {
     move |problem| Failure::Failed(format!("{name}: {problem}"))
 }

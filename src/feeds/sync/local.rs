@@ -17,24 +17,24 @@ const DEEPEST: usize = 64;
 
 /// A directory that is read.
 #[derive(Clone, Debug)]
-pub struct Local {
+pub(super) struct Local {
     root: PathBuf,
 }
 
 /// A file below the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Relative to the root, with slashes.
-    pub path: String,
+    pub(super) path: String,
     /// Bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// When it was changed.
-    pub stamp: String,
+    pub(super) stamp: String,
 }
 
 impl Local {
     /// The directory, if it is one.
-    pub fn open(path: &Path) -> Outcome<Local> {
+    pub(super) fn open(path: &Path) -> Outcome<Local> {
         let shown = path.display();
         let root = fs::canonicalize(path).map_err(|e| Failure::Failed(format!("{shown}: it cannot be read: {e}")))?;
         if !root.is_dir() {
@@ -44,17 +44,17 @@ impl Local {
     }
 
     /// Whether it lies in (or is) one of `roots`.
-    pub fn is_below(&self, roots: &[PathBuf]) -> bool {
+    pub(super) fn is_below(&self, roots: &[PathBuf]) -> bool {
         roots.iter().filter_map(|root| fs::canonicalize(root).ok()).any(|root| self.root.starts_with(root))
     }
 
     /// Whether it lies in `other`, or `other` in it.
-    pub fn touches(&self, other: &Path) -> bool {
+    pub(super) fn touches(&self, other: &Path) -> bool {
         fs::canonicalize(other).is_ok_and(|other| self.root.starts_with(&other) || other.starts_with(&self.root))
     }
 
     /// Opens a file below the root.
-    pub fn read(&self, path: &str) -> Outcome<Opened> {
+    pub(super) fn read(&self, path: &str) -> Outcome<Opened> {
         let missing = |why: &str| Failure::Missing(format!("{path}: {why}"));
         let strange = |part: &str| cfg!(windows) && part.contains(':');
         if path.split('/').any(|part| part == ".." || strange(part)) {
@@ -79,13 +79,13 @@ impl Local {
     }
 
     /// Size and stamp of a file as it is now.
-    pub fn look(&self, path: &str) -> Option<(u64, String)> {
+    pub(super) fn look(&self, path: &str) -> Option<(u64, String)> {
         let found = fs::metadata(self.root.join(path)).ok()?;
         Some((found.len(), stamp(&found)))
     }
 
     /// Every plain file below the root, in byte order; names with a dot in front and links to outside are passed over.
-    pub fn walk(&self, stopped: &dyn Fn() -> bool) -> Outcome<Vec<Entry>> {
+    pub(super) fn walk(&self, stopped: &dyn Fn() -> bool) -> Outcome<Vec<Entry>> {
         let mut files = Vec::new();
         let mut waiting = vec![(self.root.clone(), String::new(), 0)];
         let mut directories = 0;

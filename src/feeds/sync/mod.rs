@@ -20,12 +20,12 @@ mod apt;
 mod dir;
 mod failure;
 mod local;
-pub mod place;
+mod place;
 mod plan;
 mod progress;
-pub mod run;
+pub(super) mod run;
 mod schedule;
-pub mod signature;
+pub(super) mod signature;
 mod source;
 mod transfer;
 mod web;
@@ -98,7 +98,15 @@ impl Syncs {
     ///
     /// # Errors
     /// `Busy` when very many jobs are waiting.
-    pub fn ask(&self, tx: &WriteTx, name: &str, upstream: &Upstream, changed: bool, who: &str, now: Time) -> Result<String> {
+    pub fn ask(
+        &self,
+        tx: &WriteTx,
+        name: &str,
+        upstream: &Upstream,
+        changed: bool,
+        who: &str,
+        now: Time,
+    ) -> Result<String> {
         let before = upstream::last_sync(tx, name)?.filter(|sync| is_open(sync.state));
         if let Some(sync) = before.as_ref().filter(|_| !changed) {
             return Ok(sync.id.clone());
@@ -266,7 +274,9 @@ impl Syncs {
         };
         let name = name.to_owned();
         let noted = store.commit(move |tx| match upstream::last_sync(tx, &name)? {
-            Some(known) if known.id == ended.id && is_open(known.state) => upstream::note_sync(tx, &name, &ended).map(drop),
+            Some(known) if known.id == ended.id && is_open(known.state) => {
+                upstream::note_sync(tx, &name, &ended).map(drop)
+            }
             _ => Ok(()),
         });
         if let Err(error) = noted {

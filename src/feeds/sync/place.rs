@@ -9,7 +9,7 @@ const LONGEST: usize = 4096;
 
 /// Where an upstream lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(in crate::feeds) enum Place {
     /// Behind an address.
     Web(Url),
     /// In a directory of this machine.
@@ -21,7 +21,7 @@ impl Place {
     ///
     /// # Errors
     /// `Invalid` for anything else.
-    pub fn read(text: &str) -> Result<Place> {
+    pub(super) fn read(text: &str) -> Result<Place> {
         let unusable = || {
             Error::invalid(
                 "path must be an http://, https:// or file:/// address or an absolute directory, without query",
@@ -36,7 +36,9 @@ impl Place {
             let drive = cfg!(windows).then(|| decoded.strip_prefix('/')).flatten();
             return directory(drive.unwrap_or(&decoded)).ok_or_else(unusable);
         }
-        if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:") || scheme.eq_ignore_ascii_case("https"))
+        if text
+            .get(..5)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:") || scheme.eq_ignore_ascii_case("https"))
         {
             let mut url = Url::read(text).ok_or_else(unusable)?;
             if text.contains(['?', '#']) {
@@ -57,18 +59,18 @@ fn directory(text: &str) -> Option<Place> {
 
 /// An `http(s)` address, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
+pub(in crate::feeds) struct Url {
     /// Whether by TLS.
-    pub secure: bool,
+    pub(super) secure: bool,
     /// Host and port as written, in lower case.
-    pub authority: String,
+    pub(super) authority: String,
     /// Path and query; empty or beginning with a slash.
-    pub path: String,
+    pub(super) path: String,
 }
 
 impl Url {
     /// Takes an address apart; none when it is no `http(s)` address, or names a user.
-    pub fn read(text: &str) -> Option<Url> {
+    pub(super) fn read(text: &str) -> Option<Url> {
         let (scheme, rest) = text.split_once("://")?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
@@ -99,13 +101,13 @@ impl Url {
     }
 
     /// The address as text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority, if self.path.is_empty() { "/" } else { &self.path })
     }
 
     /// The host without port.
-    pub fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         match self.authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => host,
             _ => &self.authority,
@@ -113,7 +115,7 @@ impl Url {
     }
 
     /// Whether both lead to one server: scheme, host and port.
-    pub fn same_origin(&self, other: &Url) -> bool {
+    pub(super) fn same_origin(&self, other: &Url) -> bool {
         let port = |url: &Url| {
             let port = url.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
             port.unwrap_or(if url.secure { 443_u16 } else { 80 })
@@ -122,13 +124,13 @@ impl Url {
     }
 
     /// The address of `path` (see [`relative`]) below this one.
-    pub fn below(&self, path: &str) -> Url {
+    pub(super) fn below(&self, path: &str) -> Url {
         let base = self.path.trim_end_matches('/');
         Url { path: format!("{base}/{}", encode(path)), ..self.clone() }
     }
 
     /// Where a `Location` leads from here; none when it is no `http(s)` address.
-    pub fn follow(&self, location: &str) -> Option<Url> {
+    pub(super) fn follow(&self, location: &str) -> Option<Url> {
         let location = location.trim();
         if let Some(rest) = location.strip_prefix("//") {
             return Url::read(&format!("{}://{rest}", if self.secure { "https" } else { "http" }));
@@ -151,7 +153,7 @@ impl Url {
 ///
 /// # Errors
 /// `Invalid` when it is absolute or empty, climbs by `..`, or holds a backslash or a control character.
-pub fn relative(written: &str) -> Result<String> {
+pub(super) fn relative(written: &str) -> Result<String> {
     let refused = |why: &str| {
         let shown: String = written.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect();
         Error::invalid(format!("the metadata names the path {shown:?}, which {why}"))
@@ -184,7 +186,7 @@ fn has_drive(text: &str) -> bool {
 }
 
 /// The last segment of a path.
-pub fn base_name(path: &str) -> &str {
+pub(super) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
@@ -210,7 +212,8 @@ fn encode(path: &str) -> String {
     path.chars().fold(String::with_capacity(path.len()), |mut text, c| {
         match c {
             'A'..='Z' | 'a'..='z' | '0'..='9' => text.push(c),
-            '-' | '.' | '_' | '~' | '/' | '+' | ':' | '@' | '!' | '$' | '&' | '\'' | '(' | ')' | '*' | ',' | ';' | '=' => {
+            '-' | '.' | '_' | '~' | '/' | '+' | ':' | '@' | '!' | '$' | '&' | '\'' | '(' | ')' | '*' | ',' | ';'
+            | '=' => {
                 text.push(c);
             }
             _ => encode_char(c, &mut text),
@@ -246,8 +249,23 @@ mod tests {
             assert_eq!(Place::read(text).unwrap(), Place::Directory(path.into()), "{text}");
         }
         let bad = [
-            "", "relative", "./x", "ftp://h/x", "http://", "http:///x", "http://u:p@h/", "http://h/x?q", "http://h/#f",
-            "file://host/x", "file://x", "/srv/../etc", "http://h:99999/", "http://h\n/", "httpx://h", "http:/h", "~/x",
+            "",
+            "relative",
+            "./x",
+            "ftp://h/x",
+            "http://",
+            "http:///x",
+            "http://u:p@h/",
+            "http://h/x?q",
+            "http://h/#f",
+            "file://host/x",
+            "file://x",
+            "/srv/../etc",
+            "http://h:99999/",
+            "http://h\n/",
+            "httpx://h",
+            "http:/h",
+            "~/x",
         ];
         for text in bad {
             assert!(Place::read(text).is_err(), "{text}");
@@ -268,8 +286,28 @@ mod tests {
             assert_eq!(relative(written).unwrap(), path, "{written}");
         }
         let bad = [
-            "", ".", "./", "/etc/passwd", "../x", "a/../../x", "a/..", "%2e%2e/x", "%2E%2e%2fx", "a%5c..%5cx", "a\\b",
-            "%2fetc", "a%00b", "a\nb", "a%0ab", "http://h/x", "file:///x", "c:/x", "C:", "%zz", "%ff", "//h/x",
+            "",
+            ".",
+            "./",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a/..",
+            "%2e%2e/x",
+            "%2E%2e%2fx",
+            "a%5c..%5cx",
+            "a\\b",
+            "%2fetc",
+            "a%00b",
+            "a\nb",
+            "a%0ab",
+            "http://h/x",
+            "file:///x",
+            "c:/x",
+            "C:",
+            "%zz",
+            "%ff",
+            "//h/x",
         ];
         for written in bad {
             assert!(relative(written).is_err(), "{written}");
@@ -296,6 +334,8 @@ mod tests {
         }
         let origin = |a: &str, b: &str| Url::read(a).unwrap().same_origin(&Url::read(b).unwrap());
         assert!(origin("http://h/x", "http://H:80/y") && origin("https://h", "https://h:443"));
-        assert!(!origin("http://h", "https://h") && !origin("http://h", "http://h:81") && !origin("http://h", "http://i"));
+        assert!(
+            !origin("http://h", "https://h") && !origin("http://h", "http://h:81") && !origin("http://h", "http://i")
+        );
     }
 }

@@ -15,86 +15,86 @@ use crate::store::{Loose, Store};
 /// Most packages of an upstream.
 const MOST_PACKAGES: usize = 2_000_000;
 /// Most bytes of an index as it is fetched.
-pub const LARGEST_INDEX: u64 = 4 << 30;
+pub(super) const LARGEST_INDEX: u64 = 4 << 30;
 
 /// What the readers are given.
-pub struct Reading<'a> {
+pub(super) struct Reading<'a> {
     /// Where it lies.
-    pub source: &'a Source,
+    pub(super) source: &'a Source,
     /// What is known of it.
-    pub upstream: &'a Upstream,
+    pub(super) upstream: &'a Upstream,
     /// For files that are too large for memory.
-    pub store: &'a Store,
+    pub(super) store: &'a Store,
     /// Now, in seconds since 1970.
-    pub now: i64,
+    pub(super) now: i64,
 }
 
 impl Reading<'_> {
     /// Which top file would mean that nothing changed.
-    pub fn known(&self) -> Option<&Mark> {
+    pub(super) fn known(&self) -> Option<&Mark> {
         self.upstream.mark.as_ref().filter(|_| self.upstream.synced.is_some())
     }
 }
 
 /// A file that belongs to the set.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// Where it is.
-    pub at: At,
+    pub(super) at: At,
     /// What the metadata says its bytes are.
-    pub checksum: Option<Checksum>,
+    pub(super) checksum: Option<Checksum>,
     /// What the metadata says their number is.
-    pub size: Option<u64>,
+    pub(super) size: Option<u64>,
     /// The names it has in the set.
-    pub names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// apt: its component.
-    pub component: Option<String>,
+    pub(super) component: Option<String>,
     /// A directory's file: how it was known last time.
-    pub seen: Option<Seen>,
+    pub(super) seen: Option<Seen>,
     /// A directory's file: size and stamp it has now.
-    pub stamp: Option<(u64, String)>,
+    pub(super) stamp: Option<(u64, String)>,
 }
 
 /// A metadata file that goes with the set.
 #[derive(Clone, Debug)]
-pub struct WantedExtra {
+pub(super) struct WantedExtra {
     /// `updateinfo`, `group` …
-    pub kind: String,
+    pub(super) kind: String,
     /// Where it is.
-    pub at: At,
+    pub(super) at: At,
     /// What its bytes are.
-    pub checksum: Checksum,
+    pub(super) checksum: Checksum,
     /// Their number.
-    pub size: Option<u64>,
+    pub(super) size: Option<u64>,
 }
 
 /// What a sync wants.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub(super) struct Plan {
     /// The files of the set.
-    pub wanted: Vec<Wanted>,
+    pub(super) wanted: Vec<Wanted>,
     /// What goes with them.
-    pub extras: Vec<WantedExtra>,
+    pub(super) extras: Vec<WantedExtra>,
     /// The top file.
-    pub mark: Option<Mark>,
+    pub(super) mark: Option<Mark>,
     /// apt: the `Date`.
-    pub date: Option<i64>,
+    pub(super) date: Option<i64>,
     /// Whether signatures were checked.
-    pub verified: bool,
+    pub(super) verified: bool,
     /// What was odd and is borne.
-    pub warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Collects wanted files; those with the same bytes become one with several names.
 #[derive(Default)]
-pub struct Collector {
+pub(super) struct Collector {
     files: Vec<Wanted>,
     by_checksum: BTreeMap<String, usize>,
 }
 
 impl Collector {
     /// One more. Two entries with the same file are one package.
-    pub fn add(&mut self, new: Wanted) -> Outcome<()> {
+    pub(super) fn add(&mut self, new: Wanted) -> Outcome<()> {
         if let Some(checksum) = &new.checksum {
             let key = checksum.to_string();
             if let Some(known) = self.by_checksum.get(&key).and_then(|at| self.files.get_mut(*at)) {
@@ -116,13 +116,13 @@ impl Collector {
     }
 
     /// All of them.
-    pub fn finish(self) -> Vec<Wanted> {
+    pub(super) fn finish(self) -> Vec<Wanted> {
         self.files
     }
 }
 
 /// Refuses what is too weak to be believed.
-pub fn believable(name: &str, checksum: Option<Checksum>) -> Outcome<Checksum> {
+pub(super) fn believable(name: &str, checksum: Option<Checksum>) -> Outcome<Checksum> {
     match checksum {
         None => Err(Failure::Failed(format!("{name}: the metadata states no checksum"))),
         Some(checksum) if checksum.algorithm == Algorithm::Md5 => {
@@ -133,7 +133,7 @@ pub fn believable(name: &str, checksum: Option<Checksum>) -> Outcome<Checksum> {
 }
 
 /// Fetches a metadata file to the disk and checks it. What does not fit may have been replaced meanwhile: `Changed`.
-pub fn fetch_index(reading: &Reading, at: &At, checksum: &Checksum, size: Option<u64>) -> Outcome<Loose> {
+pub(super) fn fetch_index(reading: &Reading, at: &At, checksum: &Checksum, size: Option<u64>) -> Outcome<Loose> {
     reading.source.retry(|| fetch_once(reading, at, checksum, size))
 }
 
@@ -173,7 +173,7 @@ fn fetch_once(reading: &Reading, at: &At, checksum: &Checksum, size: Option<u64>
 }
 
 /// A failed write of ours, as [`crate::store::Stage`] tells it.
-pub fn disk(error: std::io::Error) -> Failure {
+pub(super) fn disk(error: std::io::Error) -> Failure {
     match error.downcast::<crate::error::Error>() {
         Ok(ours) => Failure::Ours(ours),
         Err(error) => Failure::Ours(crate::error::Error::internal(error)),
@@ -181,13 +181,13 @@ pub fn disk(error: std::io::Error) -> Failure {
 }
 
 /// The plain text of a fetched index.
-pub fn open_index(index: &Loose, name: &str) -> Outcome<BufReader<Decoder<File>>> {
+pub(super) fn open_index(index: &Loose, name: &str) -> Outcome<BufReader<Decoder<File>>> {
     let file = index.open().map_err(|e| Failure::Ours(crate::error::Error::internal(e)))?;
     Ok(BufReader::with_capacity(128 << 10, Decoder::new(Compression::of_name(name), file, Bounds::default())))
 }
 
 /// The size and SHA-256 of a fetched metadata file once unpacked.
-pub fn open_digest(index: &Loose, name: &str) -> Outcome<(u64, Digest)> {
+pub(super) fn open_digest(index: &Loose, name: &str) -> Outcome<(u64, Digest)> {
     let mut plain = open_index(index, name)?;
     let mut hasher = Hasher::new(Algorithm::Sha256).ok_or(Failure::Cancelled)?;
     let (mut size, mut block) = (0, vec![0; 64 << 10]);

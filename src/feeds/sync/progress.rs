@@ -6,18 +6,18 @@ use crate::feeds::upstream::Counts;
 
 /// What is told of a running sync.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(super) struct Progress {
     told: Mutex<(Counts, &'static str)>,
 }
 
 impl Progress {
     /// Changes the counts.
-    pub fn change(&self, change: impl FnOnce(&mut Counts)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.told().0);
     }
 
     /// What it does now; each phase but the first begins with what was counted before.
-    pub fn phase(&self, phase: &'static str) {
+    pub(super) fn phase(&self, phase: &'static str) {
         let mut told = self.told();
         if phase == "metadata" {
             told.0 = Counts::default();
@@ -26,7 +26,7 @@ impl Progress {
     }
 
     /// Counts and phase.
-    pub fn look(&self) -> (Counts, &'static str) {
+    pub(super) fn look(&self) -> (Counts, &'static str) {
         let told = self.told();
         (told.0, if told.1.is_empty() { "metadata" } else { told.1 })
     }

@@ -24,23 +24,23 @@ use crate::formats::index::{Algorithm, release};
 use crate::store::Store;
 
 /// What one run works with.
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     /// Metadata and bytes.
-    pub store: &'a Arc<Store>,
+    pub(super) store: &'a Arc<Store>,
     /// The time source.
-    pub clock: &'a Clock,
+    pub(super) clock: &'a Clock,
     /// The upstream's name.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// The upstream as it was when the run began.
-    pub upstream: &'a Upstream,
+    pub(super) upstream: &'a Upstream,
     /// Told how far it is.
-    pub progress: &'a Progress,
+    pub(super) progress: &'a Progress,
     /// The record of this run.
-    pub record: &'a Sync,
+    pub(super) record: &'a Sync,
 }
 
 /// Where an upstream lies, and for apt what is read there.
-pub fn place(definition: &Definition) -> Result<(Place, Option<release::Line>), Error> {
+pub(in crate::feeds) fn place(definition: &Definition) -> Result<(Place, Option<release::Line>), Error> {
     if definition.kind != Type::Apt {
         return Ok((Place::read(definition.path.trim())?, None));
     }
@@ -52,7 +52,7 @@ pub fn place(definition: &Definition) -> Result<(Place, Option<release::Line>), 
 ///
 /// # Errors
 /// `Invalid` when a field cannot stand in a request.
-pub fn credentials(definition: &Definition) -> Result<Credentials, Error> {
+pub(in crate::feeds) fn credentials(definition: &Definition) -> Result<Credentials, Error> {
     use base64::Engine as _;
     let mut credentials = Credentials::default();
     if definition.username.is_some() || definition.password.is_some() {
@@ -63,8 +63,15 @@ pub fn credentials(definition: &Definition) -> Result<Credentials, Error> {
     }
     for (name, value) in &definition.headers {
         const OURS: [&str; 9] = [
-            "host", "connection", "content-length", "transfer-encoding", "range", "if-range", "if-none-match",
-            "if-modified-since", "accept-encoding",
+            "host",
+            "connection",
+            "content-length",
+            "transfer-encoding",
+            "range",
+            "if-range",
+            "if-none-match",
+            "if-modified-since",
+            "accept-encoding",
         ];
         if OURS.contains(&name.to_ascii_lowercase().as_str()) || !credentials.add(name, &value.0) {
             return Err(Error::invalid(format!("the header {} cannot be sent", crate::feeds::rules::shown(name))));
@@ -74,7 +81,7 @@ pub fn credentials(definition: &Definition) -> Result<Credentials, Error> {
 }
 
 /// Opens what is to be read; directories only where that is allowed.
-pub fn open(definition: &Definition, roots: &[PathBuf], data: &std::path::Path) -> Outcome<Source> {
+pub(super) fn open(definition: &Definition, roots: &[PathBuf], data: &std::path::Path) -> Outcome<Source> {
     let (place, _) = place(definition)?;
     let source = Source::open(&place, credentials(definition)?)?;
     if let Some(local) = source.local() {
@@ -90,7 +97,7 @@ pub fn open(definition: &Definition, roots: &[PathBuf], data: &std::path::Path) 
 
 impl Run<'_> {
     /// Does it. Answers the record as it is to be shown, `Done` and committed; on a failure nothing has changed.
-    pub fn sync(&self, source: &Source) -> Outcome<Sync> {
+    pub(super) fn sync(&self, source: &Source) -> Outcome<Sync> {
         let mut again = false;
         loop {
             match self.attempt(source, again) {
@@ -119,7 +126,8 @@ impl Run<'_> {
         self.progress.phase("packages");
         let kind = self.upstream.definition.kind;
         let transfer = Transfer { source, store: self.store, clock: self.clock, kind, progress: self.progress };
-        let fetched = transfer.gather(&plan.wanted).and_then(|gathered| Ok((gathered, self.extras(&reading, &plan.extras)?)));
+        let fetched =
+            transfer.gather(&plan.wanted).and_then(|gathered| Ok((gathered, self.extras(&reading, &plan.extras)?)));
         let (gathered, extras) = fetched.map_err(|failure| self.switched(source, &plan, failure, again))?;
         self.progress.phase("commit");
         source.check()?;
@@ -176,7 +184,8 @@ impl Run<'_> {
         for file in wanted {
             let path = file.at.shown();
             let checksum = believable(&path, Some(file.checksum.clone()))?;
-            let same = |extra: &&Extra| checksum.algorithm == Algorithm::Sha256 && extra.digest.to_hex() == checksum.hex;
+            let same =
+                |extra: &&Extra| checksum.algorithm == Algorithm::Sha256 && extra.digest.to_hex() == checksum.hex;
             if let Some(extra) = held.get(&file.kind).filter(same) {
                 extras.insert(file.kind.clone(), extra.clone());
                 continue;

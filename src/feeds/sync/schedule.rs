@@ -82,7 +82,10 @@ impl Syncs {
         let now = self.clock.now();
         let all = store.read(|tx| {
             let all = upstream::all(tx)?.into_iter().filter(|(_, upstream)| upstream.definition.interval > 0);
-            let with_sync = |(name, upstream)| upstream::last_sync(tx, &name).map(|sync| (name, upstream, sync));
+            let with_sync = |(name, upstream): (String, Upstream)| {
+                let sync = upstream::last_sync(tx, &name)?;
+                Ok((name, upstream, sync))
+            };
             all.map(with_sync).collect::<Result<Vec<_>>>()
         })?;
         let mut pause = LONGEST;

@@ -8,25 +8,25 @@ use crate::formats::openpgp::Certificates;
 ///
 /// # Errors
 /// `Invalid` when there are none.
-pub fn certificates(key: &str) -> Result<Certificates> {
+pub(in crate::feeds) fn certificates(key: &str) -> Result<Certificates> {
     Certificates::parse(key.as_bytes())
         .map_err(|fault| Error::invalid(format!("key must be armored OpenPGP public certificates: {fault}")))
 }
 
 /// Checks a detached signature over `data`, which is the file `name`.
-pub fn verify_detached(key: &str, data: &[u8], signature: &[u8], now: i64, name: &str) -> Outcome<()> {
+pub(super) fn verify_detached(key: &str, data: &[u8], signature: &[u8], now: i64, name: &str) -> Outcome<()> {
     let checked = certificates(key)?.verify_detached(data, signature, now);
     checked.map(drop).map_err(|fault| Failure::Failed(format!("{name}: {fault}")))
 }
 
 /// The signed text of a clear-signed file, and nothing around it.
-pub fn verify_inline(key: &str, text: &str, now: i64, name: &str) -> Outcome<String> {
+pub(super) fn verify_inline(key: &str, text: &str, now: i64, name: &str) -> Outcome<String> {
     let checked = certificates(key)?.verify_inline(text.as_bytes(), now);
     checked.map(|(signed, _)| signed).map_err(|fault| Failure::Failed(format!("{name}: {fault}")))
 }
 
 /// The text inside a clear-signed file whose signature nobody asked to check; any other text as it is.
-pub fn unsigned_text(text: &str) -> String {
+pub(super) fn unsigned_text(text: &str) -> String {
     let mut lines = text.lines().skip_while(|line| line.trim_end() != "-----BEGIN PGP SIGNED MESSAGE-----");
     if lines.next().is_none() {
         return text.to_owned();

@@ -12,13 +12,13 @@ use crate::formats::index::Checksum;
 use crate::ids::Digest;
 
 /// Most bytes of a top file.
-pub const TOP: u64 = 16 << 20;
+pub(super) const TOP: u64 = 16 << 20;
 /// How often a file is asked for.
-pub const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// An upstream that can be read.
-pub struct Source {
+pub(super) struct Source {
     base: Base,
     web: Web,
 }
@@ -30,7 +30,7 @@ enum Base {
 
 /// Where a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum At {
+pub(super) enum At {
     /// Below the upstream's root: the path decoded, and as it was written when that is something else.
     Path(String, Option<String>),
     /// At an address of its own.
@@ -39,12 +39,12 @@ pub enum At {
 
 impl At {
     /// Below the upstream's root.
-    pub fn path(path: impl Into<String>) -> At {
+    pub(super) fn path(path: impl Into<String>) -> At {
         At::Path(path.into(), None)
     }
 
     /// For people.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self {
             At::Path(path, _) => path.clone(),
             At::Url(url) => url.text(),
@@ -53,30 +53,30 @@ impl At {
 }
 
 /// A small file in memory.
-pub struct Small {
+pub(super) struct Small {
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// What it is known by.
-    pub mark: Mark,
+    pub(super) mark: Mark,
 }
 
 /// An open file.
-pub struct Opened {
+pub(super) struct Opened {
     /// Bytes, when the other end says so: those of the rest, when `start` is not 0.
-    pub length: Option<u64>,
+    pub(super) length: Option<u64>,
     /// Where it begins.
-    pub start: u64,
+    pub(super) start: u64,
     /// What a later part may be asked for with.
-    pub validator: Option<String>,
+    pub(super) validator: Option<String>,
     /// A stamp by which an unchanged file is known.
-    pub stamp: Option<String>,
+    pub(super) stamp: Option<String>,
     /// The bytes.
-    pub body: Box<dyn Read + Send>,
+    pub(super) body: Box<dyn Read + Send>,
 }
 
 impl Source {
     /// The upstream at `place`; credentials go there and nowhere else.
-    pub fn open(place: &Place, credentials: Credentials) -> Outcome<Source> {
+    pub(super) fn open(place: &Place, credentials: Credentials) -> Outcome<Source> {
         let (base, home) = match place {
             Place::Web(url) => (Base::Web(url.clone()), Some(url.clone())),
             Place::Directory(path) => (Base::Local(Local::open(path)?), None),
@@ -85,7 +85,7 @@ impl Source {
     }
 
     /// The directory, when it is one of this machine.
-    pub fn local(&self) -> Option<&Local> {
+    pub(super) fn local(&self) -> Option<&Local> {
         match &self.base {
             Base::Local(local) => Some(local),
             Base::Web(_) => None,
@@ -93,7 +93,7 @@ impl Source {
     }
 
     /// The address, when it is not a directory of this machine.
-    pub fn url(&self) -> Option<&Url> {
+    pub(super) fn url(&self) -> Option<&Url> {
         match &self.base {
             Base::Web(url) => Some(url),
             Base::Local(_) => None,
@@ -101,12 +101,12 @@ impl Source {
     }
 
     /// Breaks off whatever is under way, from another thread.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.web.stop();
     }
 
     /// An error when it was stopped.
-    pub fn check(&self) -> Outcome<()> {
+    pub(super) fn check(&self) -> Outcome<()> {
         if self.web.is_stopped() { Err(Failure::Cancelled) } else { Ok(()) }
     }
 
@@ -114,7 +114,7 @@ impl Source {
     ///
     /// # Errors
     /// `Missing` when there is none.
-    pub fn top(&self, path: &str, known: Option<&Mark>) -> Outcome<Option<Small>> {
+    pub(super) fn top(&self, path: &str, known: Option<&Mark>) -> Outcome<Option<Small>> {
         let known = known.filter(|mark| mark.path == path);
         let mut fields = Vec::new();
         if let Some(mark) = known {
@@ -129,7 +129,7 @@ impl Source {
     ///
     /// # Errors
     /// `Missing` when there is none.
-    pub fn small(&self, path: &str, limit: u64) -> Outcome<Vec<u8>> {
+    pub(super) fn small(&self, path: &str, limit: u64) -> Outcome<Vec<u8>> {
         let small = self.retry(|| self.read_small(path, limit, &[]))?;
         Ok(small.map(|small| small.bytes).unwrap_or_default())
     }
@@ -158,14 +158,24 @@ impl Source {
     }
 
     /// Opens a file once, from `start` on when `validator` says that it is still the same; none when it is as `stamp`.
-    pub fn begin(&self, at: &At, start: u64, validator: Option<&str>, stamp: Option<&str>) -> Outcome<Option<Opened>> {
+    pub(super) fn begin(
+        &self,
+        at: &At,
+        start: u64,
+        validator: Option<&str>,
+        stamp: Option<&str>,
+    ) -> Outcome<Option<Opened>> {
         let range = format!("bytes={start}-");
         let mut fields: Vec<(&'static str, &str)> = Vec::new();
         if let Some(validator) = validator.filter(|_| start > 0) {
             fields.extend([("Range", range.as_str()), ("If-Range", validator)]);
         }
         if let Some(stamp) = stamp {
-            fields.push(if stamp.starts_with(['"', 'W']) { ("If-None-Match", stamp) } else { ("If-Modified-Since", stamp) });
+            fields.push(if stamp.starts_with(['"', 'W']) {
+                ("If-None-Match", stamp)
+            } else {
+                ("If-Modified-Since", stamp)
+            });
         }
         match (at, &self.base) {
             (At::Path(path, written), Base::Local(local)) => match (local.read(path), written) {
@@ -199,7 +209,7 @@ impl Source {
     }
 
     /// What a failed read of a body means.
-    pub fn broken(&self, path: &str, error: &std::io::Error) -> Failure {
+    pub(super) fn broken(&self, path: &str, error: &std::io::Error) -> Failure {
         match self.check() {
             Err(cancelled) => cancelled,
             Ok(()) => Failure::Broken(format!("{path}: the transfer broke off: {error}")),
@@ -207,7 +217,7 @@ impl Source {
     }
 
     /// Tries again after pauses while it may help.
-    pub fn retry<T>(&self, mut ask: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+    pub(super) fn retry<T>(&self, mut ask: impl FnMut() -> Outcome<T>) -> Outcome<T> {
         for round in 1.. {
             match ask() {
                 Err(Failure::Broken(words)) if round < TRIES => {
@@ -221,7 +231,7 @@ impl Source {
     }
 
     /// Waits before another try; longer each time.
-    pub fn pause(&self, round: u32) -> Outcome<()> {
+    pub(super) fn pause(&self, round: u32) -> Outcome<()> {
         let end = std::time::Instant::now() + FIRST_PAUSE * 3_u32.saturating_pow(round.saturating_sub(1));
         while std::time::Instant::now() < end {
             self.check()?;
@@ -241,7 +251,7 @@ fn refused(path: &str, status: u16) -> Failure {
 }
 
 /// The sentence about a checksum that does not fit.
-pub fn mismatch(name: &str, checksum: &Checksum, received: &str) -> String {
+pub(super) fn mismatch(name: &str, checksum: &Checksum, received: &str) -> String {
     format!(
         "{name}: checksum mismatch ({} in the metadata {}, received {received})",
         checksum.algorithm.name(),

@@ -29,13 +29,13 @@ const LOOK_UP: usize = 500;
 
 /// What the set is to be, once everything is here.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub(super) struct Gathered {
     /// Its members.
-    pub members: BTreeMap<Digest, Member>,
+    pub(super) members: BTreeMap<Digest, Member>,
     /// Checksums under which the upstream knows packages, when these are not their digests.
-    pub aliases: BTreeMap<String, Digest>,
+    pub(super) aliases: BTreeMap<String, Digest>,
     /// How a directory's files were read.
-    pub seen: BTreeMap<String, Seen>,
+    pub(super) seen: BTreeMap<String, Seen>,
 }
 
 impl Gathered {
@@ -57,17 +57,17 @@ impl Gathered {
 }
 
 /// What fetching needs.
-pub struct Transfer<'a> {
+pub(super) struct Transfer<'a> {
     /// Where files come from.
-    pub source: &'a Source,
+    pub(super) source: &'a Source,
     /// Where they go.
-    pub store: &'a Arc<Store>,
+    pub(super) store: &'a Arc<Store>,
     /// The time source.
-    pub clock: &'a Clock,
+    pub(super) clock: &'a Clock,
     /// What kind of packages they have to be.
-    pub kind: Type,
+    pub(super) kind: Type,
     /// Told how far it is.
-    pub progress: &'a Progress,
+    pub(super) progress: &'a Progress,
 }
 
 /// A file that is here and checked, and not yet on the shelf.
@@ -81,7 +81,7 @@ struct Fetched {
 
 impl Transfer<'_> {
     /// Has every file of `wanted` here.
-    pub fn gather(&self, wanted: &[Wanted]) -> Outcome<Gathered> {
+    pub(super) fn gather(&self, wanted: &[Wanted]) -> Outcome<Gathered> {
         self.progress.change(|counts| {
             counts.files_total = wanted.len() as u64;
             counts.bytes_total = wanted.iter().filter_map(|file| file.size).sum();
@@ -332,7 +332,9 @@ impl Transfer<'_> {
         let Some(opened) = self.source.begin(&file.at, start, validator.as_deref(), known)? else { return Ok(None) };
         if opened.start != start || partial.is_none() || start == 0 {
             if opened.start != 0 {
-                return Err(Failure::Broken(format!("{name}: the upstream answers with another part than was asked for")));
+                return Err(Failure::Broken(format!(
+                    "{name}: the upstream answers with another part than was asked for"
+                )));
             }
             *partial = Some(Partial::new(self.store, file, &opened)?);
         }
@@ -372,7 +374,8 @@ impl Transfer<'_> {
         enough: &AtomicBool,
     ) -> Outcome<()> {
         let mut body = opened.body;
-        let room = limit.map_or(64 << 10, |limit| usize::try_from(limit).unwrap_or(usize::MAX).clamp(4 << 10, 256 << 10));
+        let room =
+            limit.map_or(64 << 10, |limit| usize::try_from(limit).unwrap_or(usize::MAX).clamp(4 << 10, 256 << 10));
         let mut block = vec![0; room];
         loop {
             let count = body.read(&mut block).map_err(|e| self.source.broken(name, &e))?;

@@ -25,15 +25,15 @@ const HEAD: Duration = Duration::from_secs(120);
 const REDIRECTS: usize = 10;
 const HEAD_BYTES: usize = 64 << 10;
 /// Connections to one upstream.
-pub const CONNECTIONS: usize = 4;
+pub(super) const CONNECTIONS: usize = 4;
 
 /// What an upstream is told of the asker; shown to nobody.
 #[derive(Clone, Default)]
-pub struct Credentials(Vec<(HeaderName, HeaderValue)>);
+pub(in crate::feeds) struct Credentials(Vec<(HeaderName, HeaderValue)>);
 
 impl Credentials {
     /// With one field more; answers no when it cannot stand in a request.
-    pub fn add(&mut self, name: &str, value: &str) -> bool {
+    pub(super) fn add(&mut self, name: &str, value: &str) -> bool {
         let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
             return false;
         };
@@ -50,7 +50,7 @@ impl fmt::Debug for Credentials {
 }
 
 /// A client for one sync of one upstream.
-pub struct Web {
+pub(super) struct Web {
     /// For the upstream itself; may reach loopback.
     open: Agent,
     /// For where it points to.
@@ -62,37 +62,37 @@ pub struct Web {
 }
 
 /// An answer; its body is still to be read.
-pub struct Answer {
+pub(super) struct Answer {
     /// The status, never a redirect.
-    pub status: u16,
+    pub(super) status: u16,
     /// `ETag`.
-    pub etag: Option<String>,
+    pub(super) etag: Option<String>,
     /// `Last-Modified`.
-    pub modified: Option<String>,
+    pub(super) modified: Option<String>,
     /// `Content-Length`.
-    pub length: Option<u64>,
+    pub(super) length: Option<u64>,
     /// Where a part begins (status 206).
-    pub start: Option<u64>,
+    pub(super) start: Option<u64>,
     /// The bytes.
-    pub body: Box<dyn Read + Send>,
+    pub(super) body: Box<dyn Read + Send>,
 }
 
 impl Web {
     /// A client; `credentials` are sent to `home` only.
-    pub fn new(home: Option<Url>, credentials: Credentials) -> Web {
+    pub(super) fn new(home: Option<Url>, credentials: Credentials) -> Web {
         let agent = |redirected| Agent::with_parts(config(), DefaultConnector::default(), Guard { redirected });
         Web { open: agent(false), guarded: agent(true), home, credentials, stopped: Arc::default() }
     }
 
     /// Breaks off whatever is under way, from another thread; nothing works after it.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.open.shutdown();
-        self.guarded.shutdown();
+        self.open.clone().shutdown();
+        self.guarded.clone().shutdown();
     }
 
     /// Whether [`Web::stop`] was called.
-    pub fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
@@ -100,7 +100,7 @@ impl Web {
     ///
     /// # Errors
     /// `Broken` when it may work another time, `Failed` when it will not.
-    pub fn get(&self, url: &Url, fields: &[(&'static str, &str)]) -> Outcome<Answer> {
+    pub(super) fn get(&self, url: &Url, fields: &[(&'static str, &str)]) -> Outcome<Answer> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
             let answer = self.ask(&url, fields)?;
@@ -117,9 +117,9 @@ impl Web {
                 });
             }
             let location = text(&parts.headers, "location").unwrap_or_default();
-            let next = url.follow(&location).ok_or_else(|| {
-                Failure::Failed(format!("{} redirects to what is no http(s) address", url.text()))
-            })?;
+            let next = url
+                .follow(&location)
+                .ok_or_else(|| Failure::Failed(format!("{} redirects to what is no http(s) address", url.text())))?;
             if url.secure && !next.secure {
                 return Err(Failure::Failed(format!("{} redirects from https to http", url.text())));
             }
@@ -153,9 +153,10 @@ impl Web {
             ureq::Error::Io(e) if e.get_ref().is_some_and(|inner| inner.is::<Forbidden>()) => {
                 Failure::Failed(format!("{}: {e}", url.text()))
             }
-            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
-                Failure::Broken(said)
-            }
+            ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::HostNotFound => Failure::Broken(said),
             ureq::Error::Protocol(_) => Failure::Broken(said),
             _ => Failure::Failed(said),
         }
@@ -288,7 +289,9 @@ mod tests {
         assert_eq!(range_start("bytes 100-199/200"), Some(100));
         assert_eq!(range_start("bytes */200"), None);
         let mut credentials = Credentials::default();
-        assert!(credentials.add("X-Key", "very secret") && !credentials.add("a b", "c") && !credentials.add("a", "b\n"));
+        assert!(
+            credentials.add("X-Key", "very secret") && !credentials.add("a b", "c") && !credentials.add("a", "b\n")
+        );
         assert_eq!(format!("{credentials:?}"), "***");
     }
 }

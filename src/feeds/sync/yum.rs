@@ -12,7 +12,7 @@ const REPOMD: &str = "repodata/repomd.xml";
 const LARGEST_EXTRA: u64 = 1 << 30;
 
 /// What it has; none when that is what it had last time.
-pub fn plan(reading: &Reading) -> Outcome<Option<Plan>> {
+pub(super) fn plan(reading: &Reading) -> Outcome<Option<Plan>> {
     let Some(top) = reading.source.top(REPOMD, reading.known())? else { return Ok(None) };
     let verified = match &reading.upstream.definition.key {
         Some(key) => {
@@ -41,7 +41,8 @@ pub fn plan(reading: &Reading) -> Outcome<Option<Plan>> {
 
 /// What is passed through: everything but what we compute ourselves.
 fn is_extra(kind: &str) -> bool {
-    let plain = !kind.is_empty() && kind.len() <= 64 && kind.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
+    let plain =
+        !kind.is_empty() && kind.len() <= 64 && kind.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
     let ours = ["primary", "filelists", "other"].iter().any(|ours| kind.starts_with(ours));
     plain && !ours && !kind.ends_with("_db") && !kind.ends_with("_zck")
 }

@@ -295,7 +295,8 @@ mod tests {
                 Err(problem) => panic!("{text}: {problem}"),
             }
         }
-        for text in ["", "  ", "deb [arch=x http://h s m", "http://h suite", "http://h s m arch=", "deb-src http://h s m"]
+        for text in
+            ["", "  ", "deb [arch=x http://h s m", "http://h suite", "http://h s m arch=", "deb-src http://h s m"]
         {
             assert!(read_line(text).is_err(), "{text}");
         }

@@ -193,7 +193,8 @@ impl Tag {
             let attribute = attribute.map_err(|e| Problem::new(format!("an attribute cannot be read: {e}")))?;
             let name = attribute.key.as_ref().to_owned();
             let value = attribute.normalized_value(quick_xml::XmlVersion::Explicit1_0);
-            let value = value.map_err(|e| Problem::new(format!("the attribute {} cannot be read: {e}", shown(&name))))?;
+            let value =
+                value.map_err(|e| Problem::new(format!("the attribute {} cannot be read: {e}", shown(&name))))?;
             attributes.push((name, value.into_owned()));
         }
         Ok(Tag { name: start.local_name().as_ref().to_owned(), attributes })
