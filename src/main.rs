@@ -17,6 +17,7 @@ use packhouse::identity::{FIRST_RUN_NOTE, FirstRun, Identity};
 use packhouse::jobs::Jobs;
 use packhouse::refpacks::Desk;
 use packhouse::store::{self, Options, Store, Verdict, VerifyOptions};
+use packhouse::winget::Winget;
 use packhouse::{catalog, wiring};
 
 /// How long running requests may go on after the stop signal.
@@ -98,6 +99,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         false => None,
     };
     let apps = Arc::new(Apps::open(store.clone(), clock.clone()).map_err(|e| spoken(&e))?);
+    let winget = Arc::new(Winget::open(&store).map_err(|e| spoken(&e))?);
     let settings = Arc::new(Settings {
         data: options.data.clone(),
         max_upload: options.max_upload,
@@ -111,9 +113,8 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let (jobs, syncs) =
         wiring::start_jobs(&store, &clock, roots.unwrap_or_default(), &options.data).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
-    let rooms = Arc::new(
-        Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone()).with(syncs.clone()),
-    );
+    let rooms = Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone());
+    let rooms = Arc::new(rooms.with(winget.clone()).with(syncs.clone()));
     let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
     let server = Server::start(options.engine(), Arc::new(House::new(app)))
         .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
@@ -138,6 +139,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     syncs.stop_schedule();
     jobs.stop(GRACE);
     apps.stop();
+    winget.stop();
     keep_house(&identity, &jobs);
     store.close();
     log::info!("stopped");

@@ -22,6 +22,7 @@ mod tar;
 pub mod versions;
 pub mod windows;
 pub mod xml;
+pub mod yaml;
 pub mod zip;
 
 /// The kinds of file people look for.

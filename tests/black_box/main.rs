@@ -24,10 +24,13 @@ mod installers;
 mod kill;
 #[cfg(target_os = "linux")]
 mod limits;
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod packages;
 mod products;
 mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
 mod upstreams;
+mod winget_source;
 mod wire;

@@ -164,8 +164,15 @@ export class Browser {
     }
     page.visit = async (address) => {
       const url = `${server.base}/ui/${address}`;
-      if (page.url().startsWith(`${server.base}/ui/`)) await page.evaluate((hash) => { location.hash = hash; }, address || '#/');
-      else await page.goto(url);
+      if (page.url().startsWith(`${server.base}/ui/`)) {
+        // The page that stands now is marked, so that it is not taken for the one asked for.
+        await page.evaluate((hash) => {
+          document.querySelector('main')?.firstElementChild?.setAttribute('data-tests-old', '');
+          if (location.hash === hash) dispatchEvent(new HashChangeEvent('hashchange'));
+          else location.hash = hash;
+        }, address || '#/');
+        await page.waitForFunction(() => !document.querySelector('[data-tests-old]'));
+      } else await page.goto(url);
       await page.settle();
     };
     page.settle = async () => {
