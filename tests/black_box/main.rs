@@ -20,6 +20,7 @@ mod disk;
 mod faults;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
+mod formats;
 mod installers;
 mod kill;
 #[cfg(target_os = "linux")]

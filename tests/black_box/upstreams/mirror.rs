@@ -94,11 +94,6 @@ impl Mirror {
         }
     }
 
-    /// Has `path` be unknown.
-    pub(crate) fn remove(&self, path: &str) {
-        self.inside.replies.lock().unwrap().remove(path);
-    }
-
     /// What was asked since the last time this was called.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.inside.asked.lock().unwrap())
