@@ -181,12 +181,9 @@ export async function chunked(task, progress) {
   const id = `${file.name.replace(/[/\\\p{Cc}]/gu, '_').slice(-120)}_${file.size}${file.lastModified}`;
   const signal = task.abort.signal;
   const plain = encodeURIComponent(id).slice(0, 250);
-  let known = await api.get(path, { headers: { 'X-File-ID': plain }, signal, quiet: true }).catch((error) => {
-    if (error.name === 'AbortError') throw error;
-    return null;
-  });
-  if (known?.total !== file.size) known = null;
-  let missing = known ? known.missing : [[0, file.size - 1]];
+  // Sent again, the first piece costs little and tells what else of this file is there already.
+  let known = null;
+  let missing = [[0, file.size - 1]];
   while (!known?.complete) {
     const [first, end] = missing[0];
     const stop = Math.min(end, first + CHUNK - 1);

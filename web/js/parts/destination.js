@@ -125,8 +125,8 @@ function wingetForm(items) {
   return form({
     fields: [side(publisher, name), id, side(version, arch, scope), nested], submit: submit(items), busy: 'Preparing…',
     onsubmit: async (values) => {
-      const known = await api.get(`${tenant}/get_package_versions/${encodeURIComponent(values.id)}`, { quiet: true }).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
-      if (known === null) {
+      const known = await api.post(`${tenant}/get_packages`, new FormData(), { query: { include_disabled: true } });
+      if (!known.some((one) => one.PACKAGE_ID.toLowerCase() === values.id.toLowerCase())) {
         const body = new FormData();
         for (const [key, value] of [['package_id', values.id], ['package_name', values.name], ['package_publisher', values.publisher], ['package_description', '']]) body.set(key, value);
         await api.post(`${tenant}/add_package`, body);
