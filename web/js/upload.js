@@ -100,10 +100,18 @@ export function doorsOf(kinds, available) {
   return doors;
 }
 
-/** Sends files to a door: `work(task)` does one; `words` says where it goes; `href` is where the result is looked at. */
-export function send(items, { words, href, work, pausable = false }) {
+/** Says that a task has changed outside of this module. */
+export function told() {
+  tell();
+}
+
+/**
+ * Sends files to a door: `work(task)` does one; `words` says where it goes; `href` is where the result is looked at;
+ * `describe(task)` asks for what is still to be said once the bytes are there.
+ */
+export function send(items, { words, href, work, pausable = false, describe = null }) {
   const made = items.map((item) => {
-    const task = { ...item, words, href, work, pausable, state: 'queued', sent: 0, total: item.file.size, problem: '', rate: 0, at: 0 };
+    const task = { ...item, words, href, work, pausable, describe, state: 'queued', sent: 0, total: item.file.size, problem: '', rate: 0, at: 0 };
     tasks.push(task);
     drop(item.id);
     return task;
