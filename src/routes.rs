@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::apps::{
     self, accounts, axes, catalogue, downloads, folder, lists, releases, removal, statistics, team, updates, velopack,
 };
+use crate::certificates::pages as tls;
 use crate::console;
 use crate::error::{Error, Result};
 use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
@@ -77,6 +78,10 @@ const SHARED: &[Line] = &[
     // method  path       gate         lane   handler               (room's errors)
     (Get,     "/",        Gate::Open,  QUICK, shared_doors::welcome, apps::error_response),
     (Get,     "/health",  Gate::Open,  QUICK, shared_doors::health,  products::error_response),
+    (Get,     "/tls",     Gate::Open,  QUICK, tls::instructions,     products::error_response),
+    (Get,     "/tls/ca.crt", Gate::Open, QUICK, tls::root_pem,       products::error_response),
+    (Get,     "/tls/ca.cer", Gate::Open, QUICK, tls::root_der,       products::error_response),
+    (Get,     "/winget/ca.cer", Gate::Open, QUICK, tls::root_der,    products::error_response),
 ];
 
 /// The products dialect, served at the root and below `/api`.

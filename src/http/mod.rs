@@ -33,7 +33,7 @@ pub use head::{BodyLength, Head, Headers, Method, Refusal};
 pub use multipart::{Multipart, Part};
 pub use params::{Params, Plus, Query, percent_decode};
 pub use proxy::Proxies;
-pub use ranges::{FileAnswer, attachment, serve_file};
+pub use ranges::{Dates, FileAnswer, attachment, serve_file, serve_file_dated};
 pub use request::{Body, Request, bearer, body_error, parse_json};
 pub use response::{Bytes, Payload, Response, Source, http_date};
 pub use router::{Found, Router, allow_value};

@@ -152,7 +152,8 @@ mod tests {
             let (client, secure) = proxies(list).look_through(peer, false, &mut head);
             (client.ip().to_string(), secure, head.headers.text("host").unwrap().to_owned())
         };
-        let told = "X-Forwarded-For: 203.0.113.1, 198.51.100.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n";
+        let told =
+            "X-Forwarded-For: 203.0.113.1, 198.51.100.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n";
         let plain = |ip: &str| (ip.to_owned(), false, "inner:8090".to_owned());
         assert_eq!(look("", "10.0.0.1", told), plain("10.0.0.1"));
         assert_eq!(look("10.0.0.2", "10.0.0.1", told), plain("10.0.0.1"));

@@ -453,7 +453,11 @@ fn listen(address: SocketAddr, settings: &Settings) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // One socket for both families, unless the other one is asked for by itself.
-        let both = settings.listen.iter().chain(&settings.listen_tls).any(|other| other.is_ipv4() && other.port() == address.port());
+        let both = settings
+            .listen
+            .iter()
+            .chain(&settings.listen_tls)
+            .any(|other| other.is_ipv4() && other.port() == address.port());
         socket.set_only_v6(both)?;
     }
     // On Windows the same option would let another program take the port.
