@@ -19,6 +19,7 @@ use packhouse::identity::{FIRST_RUN_NOTE, FirstRun, Identity};
 use packhouse::jobs::Jobs;
 use packhouse::refpacks::Desk;
 use packhouse::store::{self, Options, Store, Verdict, VerifyOptions};
+use packhouse::winget::Winget;
 use packhouse::{catalog, wiring};
 
 /// How long running requests may go on after the stop signal.
@@ -104,6 +105,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         false => None,
     };
     let apps = Arc::new(Apps::open(store.clone(), clock.clone()).map_err(|e| spoken(&e))?);
+    let winget = Arc::new(Winget::open(&store).map_err(|e| spoken(&e))?);
     let settings = Arc::new(Settings {
         data: options.data.clone(),
         max_upload: options.max_upload,
@@ -118,7 +120,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
     let rooms = Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone());
-    let rooms = rooms.with(certificates.clone());
+    let rooms = rooms.with(winget.clone()).with(certificates.clone());
     let app = App {
         store: store.clone(),
         identity: identity.clone(),
@@ -164,6 +166,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     server.stop(GRACE);
     jobs.stop(GRACE);
     apps.stop();
+    winget.stop();
     keep_house(&identity, &jobs);
     store.close();
     log::info!("stopped");

@@ -15,6 +15,7 @@ use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
 use crate::refpacks;
 use crate::shared_doors;
+use crate::winget::{self, source};
 
 /// Who may knock on a route. What is then allowed is the room's rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +171,85 @@ const APPS: &[Line] = &[
 /// The winget dialects. Their checks come in an order of their own (tenant, address, credentials), so the room is the
 /// gate.
 #[rustfmt::skip]
-const WINGET: &[Line] = &[];
+const WINGET: &[Line] = &[
+    (Get,     "/cloud/client/api/docs",                                    Gate::Open, QUICK,    winget::sessions::general_docs, winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/docs",                           Gate::Open, QUICK,    winget::sessions::docs,         winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/login",                          Gate::Open, SLOW,     winget::sessions::login,        winget::client_error_response),
+    (Post,    "/cloud/client/api/{tenant}/logout",                         Gate::Open, SLOW,     winget::sessions::logout,       winget::client_error_response),
+    (Get,     "/cloud/client/api/{tenant}/test",                           Gate::Open, QUICK,    winget::sessions::test,         winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/client_version",                 Gate::Open, QUICK,    winget::listing::client_version, winget::client_error_response),
+    (Post,    "/cloud/client/api/{tenant}/get_packages",                   Gate::Open, QUICK,    winget::listing::packages,      winget::client_error_response),
+    (Post,    "/cloud/client/api/{tenant}/add_package",                    Gate::Open, TRANSFER, winget::packages::add,          winget::error_response),
+    (Patch,   "/cloud/client/api/{tenant}/edit_package/{package_id}",      Gate::Open, TRANSFER, winget::packages::edit,         winget::error_response),
+    (Delete,  "/cloud/client/api/{tenant}/delete_package/{package_id}",    Gate::Open, SLOW,     winget::packages::delete,       winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/get_package_versions/{package_id}", Gate::Open, QUICK, winget::installers::list,       winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/get_specific_package_version/{version_uid}", Gate::Open, QUICK, winget::installers::show, winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/add_package_version/{package_id}", Gate::Open, TRANSFER, winget::installers::add,      winget::error_response),
+    (Delete,  "/cloud/client/api/{tenant}/delete_package_version/{package_id}", Gate::Open, SLOW, winget::installers::delete,    winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/upload_package_version",         Gate::Open, TRANSFER, winget::transfers::chunk,       winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/upload_package_version",         Gate::Open, QUICK,    winget::transfers::status,      winget::error_response),
+    (Delete,  "/cloud/client/api/{tenant}/upload_package_version",         Gate::Open, SLOW,     winget::transfers::remove,      winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/get_clients",                    Gate::Open, SLOW,     winget::machines::list,         winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/add_client",                     Gate::Open, SLOW,     winget::machines::add,          winget::error_response),
+    (Patch,   "/cloud/client/api/{tenant}/edit_client/{client_id}",        Gate::Open, SLOW,     winget::machines::edit,         winget::error_response),
+    (Delete,  "/cloud/client/api/{tenant}/delete_client/{client_id}/{auth_token}", Gate::Open, SLOW, winget::machines::delete,   winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/get_blacklist/{client_id}",      Gate::Open, QUICK,    winget::machines::blacklist,    winget::error_response),
+    (Put,     "/cloud/client/api/{tenant}/edit_blacklist/{client_id}",     Gate::Open, SLOW,     winget::machines::edit_blacklist, winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/get_blacklist_groups",           Gate::Open, QUICK,    winget::machines::groups,       winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/add_blacklist_group",            Gate::Open, SLOW,     winget::machines::add_group,    winget::error_response),
+    (Put,     "/cloud/client/api/{tenant}/edit_blacklist_group/{id}",      Gate::Open, SLOW,     winget::machines::edit_group,   winget::error_response),
+    (Delete,  "/cloud/client/api/{tenant}/delete_blacklist_group/{id}",    Gate::Open, SLOW,     winget::machines::delete_group, winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/get_client_logs/{client_id}",    Gate::Open, SLOW,     winget::machines::logs,         winget::error_response),
+    (Delete,  "/cloud/client/api/{tenant}/clear_client_logs/{client_id}",  Gate::Open, SLOW,     winget::machines::clear_logs,   winget::error_response),
+    (Get,     "/cloud/client/api/{tenant}/get_settings",                   Gate::Open, QUICK,    winget::options::show,          winget::error_response),
+    (Patch,   "/cloud/client/api/{tenant}/edit_settings",                  Gate::Open, SLOW,     winget::options::edit,          winget::error_response),
+    (Get,     "/winget/{tenant}/files/{uid}/{name}",                       Gate::Open, QUICK,    winget::downloads::installer,   winget::downloads::error_response),
+    (Get,     "/winget/{tenant}/logo/{name}",                              Gate::Open, QUICK,    winget::downloads::logo,        winget::downloads::error_response),
+    (Get,     "/cloud/client/api/{tenant}/installer_facts",                Gate::Open, QUICK,    winget::offers::installer_facts, winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/import_manifest",                Gate::Open, TRANSFER, source::import::import,         winget::error_response),
+    (Post,    "/winget/{tenant}/client/api/get_packages",                  Gate::Open, QUICK,    winget::listing::packages,      winget::client_error_response),
+    (Post,    "/winget/{tenant}/client/api/client_version",                Gate::Open, QUICK,    winget::listing::client_version, winget::client_error_response),
+    // The Microsoft.Rest source.
+    (Get,     "/winget/{tenant}/information",                                        Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/manifestSearch",                                     Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/packageManifests",                                   Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/packageManifests/{id}",                              Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/information",                         Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/t/{auth_token}/manifestSearch",                      Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/packageManifests",                    Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/packageManifests/{id}",               Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/information",                            Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/c/{channel}/manifestSearch",                         Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/packageManifests",                       Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/packageManifests/{id}",                  Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/information",             Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/t/{auth_token}/c/{channel}/manifestSearch",          Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/packageManifests",        Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/packageManifests/{id}",   Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Post,    "/winget/{tenant}/packageManifests", Gate::Open, SLOW, source::writes::add_manifest, source::error_response),
+    (Put,     "/winget/{tenant}/packageManifests/{id}", Gate::Open, SLOW, source::writes::edit_manifest, source::error_response),
+    (Delete,  "/winget/{tenant}/packageManifests/{id}", Gate::Open, SLOW, source::writes::delete_package, source::error_response),
+    (Get,     "/winget/{tenant}/packages", Gate::Open, QUICK, source::writes::packages, source::error_response),
+    (Post,    "/winget/{tenant}/packages", Gate::Open, SLOW, source::writes::add_package, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}", Gate::Open, QUICK, source::writes::package, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}", Gate::Open, SLOW, source::writes::edit_package, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}", Gate::Open, SLOW, source::writes::delete_package, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions", Gate::Open, QUICK, source::writes::package_versions, source::error_response),
+    (Post,    "/winget/{tenant}/packages/{id}/versions", Gate::Open, SLOW, source::writes::add_version, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}", Gate::Open, QUICK, source::writes::package_version, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}/versions/{version}", Gate::Open, SLOW, source::writes::edit_version, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}/versions/{version}", Gate::Open, SLOW, source::writes::delete_version, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/locales", Gate::Open, QUICK, source::writes::locales, source::error_response),
+    (Post,    "/winget/{tenant}/packages/{id}/versions/{version}/locales", Gate::Open, SLOW, source::writes::add_locale, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/locales/{locale}", Gate::Open, QUICK, source::writes::locale, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}/versions/{version}/locales/{locale}", Gate::Open, SLOW, source::writes::edit_locale, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}/versions/{version}/locales/{locale}", Gate::Open, SLOW, source::writes::delete_locale, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/installers", Gate::Open, QUICK, source::writes::installers, source::error_response),
+    (Post,    "/winget/{tenant}/packages/{id}/versions/{version}/installers", Gate::Open, SLOW, source::writes::add_installer, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/installers/{installer}", Gate::Open, QUICK, source::writes::installer, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}/versions/{version}/installers/{installer}", Gate::Open, SLOW, source::writes::edit_installer, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}/versions/{version}/installers/{installer}", Gate::Open, SLOW, source::writes::delete_installer, source::error_response),
+];
 
 /// Upstreams, repositories and packages.
 #[rustfmt::skip]
@@ -183,9 +262,21 @@ const CONSOLE: &[Line] = &[
     (Get,     "/ui/{path*}",          Gate::Open,  QUICK,    console::pages::file,      console::error_response),
     (Get,     "/ui/api/setup",        Gate::Open,  QUICK,    console::setup::state,     console::error_response),
     (Post,    "/ui/api/setup",        Gate::Open,  SLOW,     console::setup::finish,    console::error_response),
-    (Get,     "/ui/api/session",      Gate::Login, QUICK,    console::session::session, console::error_response),
-    (Get,     "/ui/api/overview",     Gate::Login, QUICK,    console::overview::overview, console::error_response),
+    (Get,     "/ui/api/session",      Gate::Login, QUICK,    console::session::session,  console::error_response),
     (Post,    "/ui/api/sign-out",     Gate::Login, SLOW,     console::session::sign_out, console::error_response),
+    (Get,     "/ui/api/overview",     Gate::Login, SLOW,     console::overview::overview, console::error_response),
+    (Get,     "/ui/api/storage",      Gate::Login, SLOW,     console::overview::storage, console::error_response),
+    (Get,     "/ui/api/about",        Gate::Login, QUICK,    console::overview::about,   console::error_response),
+    (Get,     "/ui/api/artifacts",    Gate::Login, SLOW,     console::catalog::search,   console::error_response),
+    (Get,     "/ui/api/artifacts/{digest}", Gate::Login, SLOW, console::catalog::one,    console::error_response),
+    (Post,    "/ui/api/artifacts/{digest}/link", Gate::Login, QUICK, console::catalog::link, console::error_response),
+    (Get,     "/ui/api/file",         Gate::Open,  QUICK,    console::catalog::file,     console::error_response),
+    (Get,     "/ui/api/jobs",         Gate::Login, QUICK,    console::work::list,        console::error_response),
+    (Get,     "/ui/api/jobs/{id}",    Gate::Login, QUICK,    console::work::one,         console::error_response),
+    (Post,    "/ui/api/jobs/{id}/cancel", Gate::Login, SLOW,  console::work::cancel,     console::error_response),
+    (Post,    "/ui/api/check",        Gate::Login, SLOW,     console::work::check,       console::error_response),
+    (Get,     "/ui/api/audit",        Gate::Login, SLOW,     console::trail::list,       console::error_response),
+    (Get,     "/ui/api/audit.csv",    Gate::Login, SLOW,     console::trail::export,     console::error_response),
 ];
 
 /// Where the products dialect's users reach it on the public server.
@@ -233,6 +324,12 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
     if is_refpack(path) {
         return (Gate::Open, refpacks::error_response);
     }
+    if winget::is_api(path) {
+        return (Gate::Open, winget::client_error_response);
+    }
+    if source::is_source(path) {
+        return (Gate::Open, source::error_response);
+    }
     let gate = if PRODUCT_ROOTS.contains(&first_segment(path)) { Gate::Token } else { Gate::Open };
     (gate, products::error_response)
 }
@@ -242,6 +339,12 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
 pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
     if is_refpack(&head.path) {
         return refpacks::wrong_method(allowed);
+    }
+    if winget::is_api(&head.path) {
+        return winget::wrong_method(allowed);
+    }
+    if source::is_source(&head.path) {
+        return source::wrong_method(allowed);
     }
     let of_products = PRODUCT_ROOTS.contains(&first_segment(&head.path));
     let response = match head.method {
@@ -254,22 +357,29 @@ pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
 
 /// The answer for a path that is nowhere on the map.
 pub fn nowhere(path: &str) -> Response {
-    match is_refpack(path) {
-        true => refpacks::nowhere(),
-        false => products::json_error(404, "not found"),
+    match path {
+        _ if is_refpack(path) => refpacks::nowhere(),
+        _ if winget::is_api(path) => winget::nowhere(),
+        _ if source::is_source(path) => source::nowhere(),
+        _ => products::json_error(404, "not found"),
     }
 }
 
 /// The engine's own refusals: a head or body that cannot be served, or no room to serve it.
 pub fn refusal(path: Option<&str>, status: u16, message: &str) -> Response {
-    match path.is_some_and(is_refpack) {
-        true => refpacks::refusal(status, message),
-        false => products::json_error(status, message),
+    match path {
+        Some(path) if is_refpack(path) => refpacks::refusal(status, message),
+        Some(path) if winget::is_api(path) => winget::refusal(status, message),
+        Some(path) if source::is_source(path) => source::refusal(status, message),
+        _ => products::json_error(status, message),
     }
 }
 
 /// The path as the log shows it: secrets in it are masked.
 pub fn shown_path(path: &str) -> Cow<'_, str> {
+    if let Some(masked) = winget::masked(path) {
+        return Cow::Owned(masked);
+    }
     let root = first_segment(path);
     if SECRET_ROOTS.iter().any(|secret| secret.eq_ignore_ascii_case(root)) {
         let prefix = below_api(path).map_or("", |_| API);
@@ -291,6 +401,12 @@ mod tests {
             ("//fetch/abc", "/fetch/***"),
             ("/product/fetch/abc", "/product/fetch/abc"),
             ("/api", "/api"),
+            ("/cloud/client/api/T/delete_client/ID/secret", "/cloud/client/api/T/delete_client/ID/***"),
+            ("/cloud/client/api/T/delete_client/ID/secret/more", "/cloud/client/api/T/delete_client/ID/***"),
+            ("/cloud/client/api/T/delete_client/ID", "/cloud/client/api/T/delete_client/ID"),
+            ("/winget/T/t/secret/manifestSearch", "/winget/T/t/***/manifestSearch"),
+            ("/winget/T/t/secret", "/winget/T/t/***"),
+            ("/winget/T/files/u/n", "/winget/T/files/u/n"),
         ];
         for (path, shown) in cases {
             assert_eq!(shown_path(path), shown, "{path}");

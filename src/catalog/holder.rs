@@ -43,6 +43,11 @@ impl Holder {
         Holder::new("winget", &[&uid.to_string()])
     }
 
+    /// The logo of a winget package, named by its folded id.
+    pub fn winget_logo(tenant: Uuid, id: &str) -> Self {
+        Holder::new("winget-logo", &[&tenant.to_string(), id])
+    }
+
     /// A finished winget upload nobody has claimed yet.
     pub fn upload(tenant: Uuid, id: &str) -> Self {
         Holder::new("upload", &[&tenant.to_string(), id])
@@ -166,6 +171,7 @@ mod tests {
             (Holder::app(id), "app/010101010101010101010101"),
             (Holder::logo(id), "logo/010101010101010101010101"),
             (Holder::winget(uuid), "winget/00000000-0000-0000-0000-000000000000"),
+            (Holder::winget_logo(uuid, "a.b"), "winget-logo/00000000-0000-0000-0000-000000000000/a.b"),
             (Holder::upload(uuid, "a/b"), "upload/00000000-0000-0000-0000-000000000000/a%2Fb"),
             (Holder::product("x", "1"), "product/x/1"),
             (Holder::refpack("v/n", "1.0.0"), "refpack/v%2Fn/1.0.0"),

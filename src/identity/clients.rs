@@ -53,6 +53,14 @@ pub struct Client {
     pub program: i64,
 }
 
+impl Client {
+    /// Whether it is switched on and its token is taken from `address`; without an address, only when none is blocked.
+    pub fn admits(&self, address: Option<IpAddr>) -> bool {
+        let here = address.map_or(!self.blocked.is_empty(), |address| self.blocked.contains(address));
+        self.enabled && !here
+    }
+}
+
 /// The token of a client: a UUID made from the installation's key, so that the owner can be shown it again
 /// (`winget.md` A8 asks for that) although only its SHA-256 is stored.
 pub(super) fn token(key: &Secret, client: &Client) -> Result<RawToken> {
@@ -99,6 +107,14 @@ pub fn get(tx: &impl Read, tenant: Uuid, id: Uuid) -> Result<Option<Client>> {
 pub(super) fn by_token(tx: &impl Read, raw: &str) -> Result<Option<Client>> {
     match TOKENS.get(tx, TokenKey::of(raw))? {
         Some((tenant, id)) => get(tx, tenant, id),
+        None => Ok(None),
+    }
+}
+
+/// The machine of this name, from [`clean_name`].
+pub fn by_name(tx: &impl Read, tenant: Uuid, name: &str) -> Result<Option<Client>> {
+    match NAMES.get(tx, (tenant, name))? {
+        Some(id) => get(tx, tenant, id),
         None => Ok(None),
     }
 }

@@ -28,6 +28,7 @@ mod disk;
 mod fault;
 mod open;
 mod overlay;
+mod patchwork;
 mod schema;
 mod shelf;
 mod stage;
@@ -39,6 +40,7 @@ mod verify;
 pub use blob::Blob;
 pub use disk::human;
 pub use open::{OpenError, Options};
+pub use patchwork::Patchwork;
 pub use schema::INFO;
 pub use stage::{Stage, Staged};
 pub use verify::{Catalog, Verdict, VerifyOptions, verify};
@@ -128,6 +130,27 @@ impl Store {
             }
             other => other,
         }
+    }
+
+    /// A new stage file that comes in pieces.
+    ///
+    /// # Errors
+    /// `Quota` when the disk has no room, `Busy` when it does not answer.
+    pub fn patchwork(&self) -> Result<Patchwork> {
+        Patchwork::new(self.inner.shelf.clone())
+    }
+
+    /// One of an earlier time, by its name; it stays when the handle goes.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone, `Busy` when the disk does not answer.
+    pub fn open_patchwork(&self, name: &str) -> Result<Patchwork> {
+        Patchwork::open(self.inner.shelf.clone(), name)
+    }
+
+    /// Removes a stage file that came in pieces, by its name.
+    pub fn remove_patchwork(&self, name: &str) {
+        patchwork::remove_named(&self.inner.shelf, name);
     }
 
     /// Opens a blob for reading.

@@ -223,6 +223,16 @@ impl Drop for Stage {
     }
 }
 
+/// `16 hex digits-number`: what [`Shelf::fresh_name`] makes.
+pub(super) fn is_stage_name(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(session, number)| {
+        session.len() == 16
+            && session.bytes().all(|c| c.is_ascii_hexdigit())
+            && !number.is_empty()
+            && number.bytes().all(|c| c.is_ascii_digit())
+    })
+}
+
 /// How much may be written before the free room is looked at again: less when there is little.
 fn next_look(usable: u64) -> u64 {
     (usable / 128).clamp(64 * 1024, 64 * 1024 * 1024)
@@ -310,6 +320,11 @@ pub struct Staged {
 }
 
 impl Staged {
+    /// A file in the stage directory that is whole, flushed and hashed already.
+    pub(super) fn adopt(path: PathBuf, digest: Digest, size: u64) -> Staged {
+        Staged { digest, size, path, lies_there: true }
+    }
+
     /// Opens it for reading.
     pub fn open(&self) -> io::Result<File> {
         File::open(&self.path)

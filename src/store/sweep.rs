@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::stage::is_stage_name;
 use super::{Inner, crash, sys};
 use crate::error::Result;
 use crate::ids::Digest;
@@ -194,16 +195,6 @@ fn entries(directory: &Path) -> Vec<(String, std::path::PathBuf, bool)> {
         Some((entry.file_name().to_string_lossy().into_owned(), entry.path(), file))
     })
     .collect()
-}
-
-/// `16 hex digits-number`: what [`super::shelf::Shelf::fresh_name`] makes.
-fn is_stage_name(name: &str) -> bool {
-    name.split_once('-').is_some_and(|(session, number)| {
-        session.len() == 16
-            && session.bytes().all(|c| c.is_ascii_hexdigit())
-            && !number.is_empty()
-            && number.bytes().all(|c| c.is_ascii_digit())
-    })
 }
 
 fn report(found: &mut Found, path: &Path) {

@@ -108,6 +108,25 @@ pub(super) fn read_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<us
     return std::os::windows::fs::FileExt::seek_read(file, buf, offset);
 }
 
+/// Writes all of `bytes` at an offset, wherever the file's own position is.
+pub(super) fn write_all_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::write_all_at(file, bytes, offset);
+    #[cfg(windows)]
+    {
+        let (mut offset, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            let count = std::os::windows::fs::FileExt::seek_write(file, rest, offset)?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            rest = rest.get(count..).unwrap_or_default();
+            offset += count as u64;
+        }
+        Ok(())
+    }
+}
+
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {

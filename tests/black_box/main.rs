@@ -11,6 +11,7 @@
 mod apps;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod client;
+mod console;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod damage;
@@ -20,14 +21,18 @@ mod disk;
 mod faults;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
+mod formats;
 mod installers;
 mod kill;
 #[cfg(target_os = "linux")]
 mod limits;
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod packages;
 mod products;
 mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
 mod tls;
+mod winget_source;
 mod wire;
