@@ -5,6 +5,8 @@ pub mod entry;
 pub mod links;
 pub mod model;
 pub mod order;
+pub mod package;
+pub mod publish;
 pub mod rules;
 
 pub use desk::Desk;

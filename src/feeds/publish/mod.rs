@@ -1,0 +1,3 @@
+//! Publishes a repo.
+
+pub mod paths;
