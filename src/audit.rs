@@ -15,6 +15,8 @@ const EVENTS: Table<(Newest, Newest), Event> = Table::new("audit.event");
 const MAX_TEXT: usize = 1024;
 /// Most events of one page.
 const MAX_PAGE: usize = 1000;
+/// Events one search looks at.
+const MAX_LOOKS: usize = 20_000;
 
 /// One line of the trail. Holds names and fingerprints, never a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +75,40 @@ pub fn list(tx: &impl Read, after: Option<Position>, limit: usize) -> Result<(Ve
     Ok((rows.into_iter().map(|(_, event)| event).collect(), next))
 }
 
+/// Up to `limit` (at most 1,000) events that `fits` says yes to, newest first, from the one after `after`; and where to
+/// go on. Looks at 20,000 events at most, so a page may be short or empty and still have a next one.
+pub fn search(
+    tx: &impl Read,
+    fits: &impl Fn(&Event) -> bool,
+    after: Option<Position>,
+    limit: usize,
+) -> Result<(Vec<Event>, Option<Position>)> {
+    let limit = limit.clamp(1, MAX_PAGE);
+    let (mut found, mut at, mut looks) = (Vec::new(), after, 0);
+    loop {
+        let start = at.map(|Position(time, number)| (Newest(time), Newest(number)));
+        let rows = EVENTS.page(tx, (), start.as_ref(), MAX_PAGE)?;
+        let last = rows.len() < MAX_PAGE;
+        for ((time, number), event) in rows {
+            if fits(&event) {
+                // One more than asked for tells that there is a next page.
+                if found.len() == limit {
+                    return Ok((found, at));
+                }
+                found.push(event);
+            }
+            at = Some(Position(time.0, number.0));
+            looks += 1;
+        }
+        if last {
+            return Ok((found, None));
+        }
+        if looks >= MAX_LOOKS {
+            return Ok((found, at));
+        }
+    }
+}
+
 /// Removes up to `limit` of the events older than `before`, the oldest first: events go by age, never singly.
 /// Answers how many went. Whether the clock may be trusted for that is the caller's question.
 pub fn expire(tx: &WriteTx, before: Time, limit: usize) -> Result<usize> {
@@ -122,6 +158,28 @@ mod tests {
             assert_eq!(expire(tx, Time(5), 2).unwrap(), 2);
             assert_eq!(expire(tx, Time(5), 9).unwrap(), 1);
             assert_eq!(subjects(list(tx, None, 100).unwrap().0), order[..6]);
+        });
+    }
+
+    #[test]
+    fn searches_page_through_what_fits() {
+        scratch(|tx| {
+            for number in 0..2500 {
+                note(tx, Time(number / 3), "who", "what", &format!("{} x", number % 7), None).unwrap();
+            }
+            let fits = |event: &Event| event.subject == "3 x";
+            let (mut seen, mut after) = (0, None);
+            loop {
+                let (events, next) = search(tx, &fits, after, 100).unwrap();
+                assert!(events.iter().all(fits));
+                seen += events.len();
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, 357);
+            assert_eq!(search(tx, &|_: &Event| false, None, 5).unwrap(), (Vec::new(), None));
         });
     }
 

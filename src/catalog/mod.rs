@@ -12,14 +12,16 @@ use crate::store::Store;
 use crate::store::table::{Read, Table, WriteTx};
 
 mod check;
+mod figures;
 mod holder;
 mod scrub;
 mod search;
 
 pub use check::Rows;
+pub use figures::{Figures, figures};
 pub use holder::Holder;
 pub use scrub::{Scrubbed, scrub};
-pub use search::{Cursor, Found, Query, find, search};
+pub use search::{Cursor, Found, Query, find, newest, search};
 
 const ARTIFACTS: Table<Digest, Artifact> = Table::new("catalog.artifact");
 const HOLDERS: Table<(Digest, Holder), Hold> = Table::new("catalog.holder");

@@ -1,13 +1,18 @@
 //! Finding artifacts: by the beginning of a name, or by words over name, version, kind and digest, a page at a time.
 
+use std::collections::HashSet;
+
 use crate::catalog::{Artifact, get, held_by_kind, is_held_by_kind, is_public};
+use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::formats::Kind;
 use crate::ids::Digest;
-use crate::store::table::{KeyFor, PrefixOf, Read, Table, WriteTx};
+use crate::store::table::{KeyFor, Newest, PrefixOf, Read, Table, WriteTx};
 
 /// (lower-case name, digest) → the lower-case words that a search looks at, so that it never opens the artifact's row.
 const NAMES: Table<(String, Digest), String> = Table::new("catalog.name");
+/// (when it came, digest) → the same words, the newest first.
+const ADDED: Table<(Newest, Digest), String> = Table::new("catalog.added");
 
 /// Most rows of one page (`reliability.md` §11).
 const MAX_PAGE: usize = 100;
@@ -28,6 +33,8 @@ pub struct Query {
     pub kind: Option<Kind>,
     /// Only artifacts held by a holder of this kind (`product`, `repo` …).
     pub holder: Option<String>,
+    /// Only artifacts for this architecture, without regard to case.
+    pub arch: Option<String>,
     /// Only what anonymous callers may know of.
     pub public_only: bool,
 }
@@ -51,11 +58,18 @@ pub(super) fn index(tx: &WriteTx, digest: &Digest, artifact: &Artifact) -> Resul
         words.push('\n');
         words.push_str(&word.to_lowercase());
     }
+    ADDED.put(tx, (Newest(ordered(artifact.created)), digest), &words)?;
     NAMES.put(tx, (name, digest), &words)
+}
+
+/// Microseconds in an order that holds for times before 1970 too.
+fn ordered(time: Time) -> u64 {
+    time.0.cast_unsigned() ^ (1 << 63)
 }
 
 pub(super) fn unindex(tx: &WriteTx, digest: &Digest, artifact: &Artifact) -> Result<()> {
     NAMES.remove(tx, (artifact.name().to_lowercase(), digest))?;
+    ADDED.remove(tx, (Newest(ordered(artifact.created)), digest))?;
     Ok(())
 }
 
@@ -65,32 +79,91 @@ pub fn find(tx: &impl Read, prefix: &str, after: Option<&Cursor>, limit: usize) 
     walk(tx, NameStarts(&prefix), after, limit, |_, _| Ok(true))
 }
 
-/// Up to `limit` (at most 100) artifacts that fit `query`. `Invalid` for a text of more than 1,000 characters.
+/// Up to `limit` (at most 100) artifacts that fit `query`, by name. `Invalid` for a text of more than 1,000 characters.
 pub fn search(tx: &impl Read, query: &Query, after: Option<&Cursor>, limit: usize) -> Result<Found> {
+    let text = folded(query)?;
+    let filter = Filter::new(tx, query, &text)?;
+    walk(tx, (), after, limit, |digest, line| filter.fits(tx, digest, line))
+}
+
+/// The newest of the artifacts that fit `query`, at most 100, and where the list goes on: its time's place and digest.
+pub fn newest(
+    tx: &impl Read,
+    query: &Query,
+    after: Option<(u64, Digest)>,
+    limit: usize,
+) -> Result<(Vec<(Digest, Artifact)>, Option<(u64, Digest)>)> {
+    let text = folded(query)?;
+    let filter = Filter::new(tx, query, &text)?;
+    let limit = limit.clamp(1, MAX_PAGE);
+    let mut after = after.map(|(time, digest)| (Newest(time), digest));
+    let (mut rows, mut last) = (Vec::new(), None);
+    loop {
+        let batch = ADDED.page(tx, (), after.as_ref(), BATCH)?;
+        let whole = batch.len() == BATCH;
+        for ((time, digest), line) in batch {
+            if filter.fits(tx, &digest, &line)? {
+                // One more than asked for tells that there is a next page.
+                if rows.len() == limit {
+                    return Ok((rows, last));
+                }
+                rows.extend(get(tx, &digest)?.map(|artifact| (digest, artifact)));
+                last = Some((time.0, digest));
+            }
+            after = Some((time, digest));
+        }
+        if !whole {
+            return Ok((rows, None));
+        }
+    }
+}
+
+fn folded(query: &Query) -> Result<String> {
     if query.text.chars().count() > MAX_TEXT {
         return Err(Error::invalid("a search has at most 1000 characters"));
     }
-    let text = query.text.to_lowercase();
-    let words: Vec<_> = text.split_whitespace().map(Word::new).collect();
-    let kind = query.kind.map(|kind| format!("\n{}", kind.word()));
-    // Of a kind that holds little all is known beforehand; one that holds much fills a page soon.
-    let held = match &query.holder {
-        Some(kind) => held_by_kind(tx, kind, BATCH)?,
-        None => None,
-    };
-    walk(tx, (), after, limit, |digest, line| {
-        // The kind is the line's last word.
-        let kind_fits = kind.as_ref().is_none_or(|kind| line.ends_with(kind.as_str()));
-        if !kind_fits || !words.iter().all(|word| word.fits(digest, line)) {
+    Ok(query.text.to_lowercase())
+}
+
+/// A query made ready for many lines.
+struct Filter<'a> {
+    query: &'a Query,
+    words: Vec<Word<'a>>,
+    kind: Option<String>,
+    arch: Option<String>,
+    /// Of a kind that holds little all is known beforehand; one that holds much fills a page soon.
+    held: Option<HashSet<Digest>>,
+}
+
+impl<'a> Filter<'a> {
+    fn new(tx: &impl Read, query: &'a Query, text: &'a str) -> Result<Self> {
+        let held = match &query.holder {
+            Some(kind) => held_by_kind(tx, kind, BATCH)?,
+            None => None,
+        };
+        Ok(Filter {
+            query,
+            words: text.split_whitespace().map(Word::new).collect(),
+            // The kind is the line's last word, the architecture the one before it.
+            kind: query.kind.map(|kind| format!("\n{}", kind.word())),
+            arch: query.arch.as_ref().map(|arch| format!("\n{}\n", arch.to_lowercase())),
+            held,
+        })
+    }
+
+    fn fits(&self, tx: &impl Read, digest: &Digest, line: &str) -> Result<bool> {
+        let kind_fits = self.kind.as_ref().is_none_or(|kind| line.ends_with(kind.as_str()));
+        let arch_fits = self.arch.as_ref().is_none_or(|arch| line.contains(arch.as_str()));
+        if !kind_fits || !arch_fits || !self.words.iter().all(|word| word.fits(digest, line)) {
             return Ok(false);
         }
-        let holder_fits = match (&query.holder, &held) {
+        let holder_fits = match (&self.query.holder, &self.held) {
             (Some(_), Some(held)) => held.contains(digest),
             (Some(kind), None) => is_held_by_kind(tx, digest, kind)?,
             (None, _) => true,
         };
-        Ok(holder_fits && (!query.public_only || is_public(tx, digest)?))
-    })
+        Ok(holder_fits && (!self.query.public_only || is_public(tx, digest)?))
+    }
 }
 
 fn walk(
@@ -179,7 +252,6 @@ impl PrefixOf<Cursor> for &Raw {
 mod tests {
     use super::*;
     use crate::catalog::{Holder, admit, hold};
-    use crate::clock::Time;
     use crate::formats::Facts;
     use crate::store::table::scratch;
 
@@ -229,6 +301,8 @@ mod tests {
                 (Query { kind: Some(Kind::Zip), ..all() }, vec![]),
                 (Query { holder: Some("product".into()), ..all() }, vec!["Firefox"]),
                 (Query { holder: Some("prod".into()), ..all() }, vec![]),
+                (Query { arch: Some("AMD64".into()), ..words("curl") }, vec!["curl"]),
+                (Query { arch: Some("amd".into()), ..all() }, vec![]),
                 (Query { public_only: true, ..all() }, vec!["curl"]),
                 (Query { public_only: true, ..words("firefox") }, vec![]),
             ];
@@ -255,6 +329,32 @@ mod tests {
                 assert_eq!(names(&find(tx, prefix, None, 50).unwrap()), expected, "{prefix}");
             }
             assert_eq!(find(tx, "", None, 50).unwrap().rows.len(), 5);
+        });
+    }
+
+    #[test]
+    fn the_newest_come_first_page_by_page() {
+        scratch(|tx| {
+            for number in 0..=200_u8 {
+                let facts = Facts { name: Some(format!("n{}", number % 7)), ..Facts::default() };
+                let time = Time(i64::from(number) / 4 - 20);
+                admit(tx, &Digest([number; 32]), 1, &facts, "a", time).unwrap();
+            }
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let (rows, next) = newest(tx, &Query::default(), after, 7).unwrap();
+                seen.extend(rows.into_iter().map(|(digest, artifact)| (artifact.created, digest)));
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen.len(), 201);
+            assert!(seen.is_sorted_by(|a, b| a.0 > b.0 || a.0 == b.0 && a.1 < b.1));
+            let few = newest(tx, &Query { text: "n3".into(), ..Query::default() }, None, 3).unwrap();
+            assert!(few.1.is_some() && few.0.iter().all(|(_, artifact)| artifact.name() == "n3"));
+            super::super::drop_if_unheld(tx, &Digest([9; 32])).unwrap();
+            assert_eq!(ADDED.len(tx).unwrap(), 200);
         });
     }
 

@@ -1,18 +1,132 @@
-//! Figures of the whole installation for the first page.
+//! Figures of the whole installation: the first page, storage, and what this program is.
 
-use serde_json::json;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::catalog;
-use crate::console::{fresh, owner};
+use crate::catalog::{self, Figures, Query};
+use crate::clock::Time;
+use crate::console::{Console, fresh, operator, owner, rules};
 use crate::error::Result;
 use crate::http::{Request, Response};
 use crate::identity::Principal;
+use crate::jobs::{Jobs, State};
 
-/// `GET /ui/api/overview`.
+/// Artifacts up to which the figures are made anew for each look.
+const FEW: u64 = 2000;
+/// Seconds that figures of more artifacts are shown again.
+const STALE_AFTER: i64 = 60;
+
+/// Figures of the catalog with the time they were made.
+#[derive(Clone)]
+pub(super) struct Counted {
+    at: Time,
+    figures: Arc<Figures>,
+}
+
+/// The figures, at most a minute old.
+fn figures(app: &App) -> Result<Counted> {
+    let console = app.rooms.get::<Console>()?;
+    let now = app.clock.now();
+    let many = app.store.read(catalog::count)? > FEW;
+    let known = console.counted().clone();
+    if let Some(known) = known.filter(|known| many && known.at <= now && now < known.at.plus_seconds(STALE_AFTER)) {
+        return Ok(known);
+    }
+    let counted = Counted { at: now, figures: Arc::new(app.store.read(catalog::figures)?) };
+    *console.counted() = Some(counted.clone());
+    Ok(counted)
+}
+
+/// `GET /ui/api/overview`: for owners; what concerns the whole disk for the owner of the installation only.
 pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Response> {
-    owner(who)?;
-    let artifacts = app.store.read(catalog::count)?;
+    let me = owner(who)?;
+    if !me.operator {
+        return Ok(fresh(&json!({ "operator": false })));
+    }
+    let counted = figures(app)?;
     let (free, reserve) = app.store.room()?;
-    Ok(fresh(&json!({ "artifacts": artifacts, "free": free, "reserve": reserve })))
+    let latest = app.store.read(|tx| catalog::newest(tx, &Query::default(), None, 6))?.0;
+    let latest: Vec<Value> = latest
+        .iter()
+        .map(|(digest, artifact)| {
+            json!({
+                "digest": digest,
+                "name": artifact.name(),
+                "version": artifact.facts.version,
+                "kind": artifact.facts.kind,
+                "size": artifact.size,
+                "created": artifact.created.rfc3339(),
+            })
+        })
+        .collect();
+    let jobs = app.rooms.get::<Jobs>()?;
+    let failed = jobs.list(None, 50)?.iter().filter(|(_, job)| job.state == State::Failed).count();
+    Ok(fresh(&json!({
+        "operator": true,
+        "at": counted.at.rfc3339(),
+        "artifacts": counted.figures.artifacts,
+        "stored": counted.figures.bytes,
+        "free": free,
+        "reserve": reserve,
+        "kinds": shares(&counted.figures.kinds),
+        "latest": latest,
+        "failed": failed,
+    })))
+}
+
+fn shares(parts: &[(String, u64, u64)]) -> Vec<Value> {
+    let shown = |(name, count, bytes): &(String, u64, u64)| json!({ "name": name, "count": count, "bytes": bytes });
+    parts.iter().map(shown).collect()
+}
+
+/// `GET /ui/api/storage`: shares by kind and by door, the largest artifacts, the last check.
+pub fn storage(app: &App, who: &Principal, _request: &mut Request) -> Result<Response> {
+    operator(who)?;
+    let counted = figures(app)?;
+    let (free, reserve) = app.store.room()?;
+    let largest: Vec<Value> = counted
+        .figures
+        .largest
+        .iter()
+        .map(|(size, digest, name)| json!({ "digest": digest, "name": name, "size": size }))
+        .collect();
+    let jobs = app.rooms.get::<Jobs>()?.list(None, 200)?;
+    let check = jobs.into_iter().find(|(_, job)| job.kind == "scrub").map(|(id, job)| {
+        json!({
+            "id": id.0.to_string(),
+            "state": job.state,
+            "progress": job.progress,
+            "outcome": job.outcome,
+            "ended": job.ended.map(|time| time.rfc3339_millis()),
+        })
+    });
+    Ok(fresh(&json!({
+        "at": counted.at.rfc3339(),
+        "artifacts": counted.figures.artifacts,
+        "stored": counted.figures.bytes,
+        "free": free,
+        "reserve": reserve,
+        "kinds": shares(&counted.figures.kinds),
+        "doors": shares(&counted.figures.doors),
+        "largest": largest,
+        "check": check,
+        "data": app.settings.data,
+    })))
+}
+
+/// `GET /ui/api/about`: version, and the libraries inside, as the lock file names them.
+pub fn about(app: &App, _who: &Principal, _request: &mut Request) -> Result<Response> {
+    const LOCK: &str = include_str!("../../Cargo.lock");
+    let libraries: Vec<Value> =
+        rules::locked(LOCK).map(|(name, version)| json!({ "name": name, "version": version })).collect();
+    Ok(fresh(&json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "installation": app.store.installation(),
+        "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        "publicUrl": app.settings.public_url,
+        "maxUpload": app.settings.max_upload,
+        "libraries": libraries,
+    })))
 }

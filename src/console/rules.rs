@@ -1,4 +1,9 @@
-//! What the console room decides without looking anything up: types of files, addresses of pages. Pure.
+//! What the console room decides without looking anything up: types of files, addresses of pages, what lists are asked for. Pure.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::error::{Error, Result};
 
 /// The media type of a page's file, by its extension; none for what is not part of the UI.
 pub fn media_type(path: &str) -> Option<&'static str> {
@@ -21,6 +26,114 @@ pub fn is_plain(path: &str) -> bool {
     path.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && part.bytes().all(good))
 }
 
+/// What a page of the catalog is asked for.
+#[derive(Debug, PartialEq)]
+pub struct Wanted {
+    /// Words to look for.
+    pub text: String,
+    /// A kind's word.
+    pub kind: Option<String>,
+    /// A holder's kind.
+    pub held: Option<String>,
+    /// An architecture.
+    pub arch: Option<String>,
+    /// The order, and where to go on.
+    pub order: Order,
+    /// Rows, 1 to 100.
+    pub limit: usize,
+}
+
+/// The order of a list of artifacts, each with the place it goes on after.
+#[derive(Debug, PartialEq)]
+pub enum Order {
+    /// By name.
+    Name(Option<(String, String)>),
+    /// The newest first.
+    Newest(Option<(u64, String)>),
+}
+
+/// Reads the query of a catalog page.
+///
+/// # Errors
+/// `Invalid`, naming what cannot be understood.
+pub fn wanted<'a>(given: impl Fn(&str) -> Option<&'a str>) -> Result<Wanted> {
+    let given = |name: &str| given(name).filter(|text| !text.is_empty());
+    let word = |name: &'static str| match given(name) {
+        Some(text) if text.len() > 64 => Err(Error::invalid(format!("{name} has at most 64 bytes"))),
+        text => Ok(text.map(str::to_owned)),
+    };
+    let limit = match given("limit").map(str::parse) {
+        None => 50,
+        Some(Ok(limit @ 1..=100)) => limit,
+        Some(_) => return Err(Error::invalid("limit must be 1 to 100")),
+    };
+    let cursor = given("cursor");
+    let bad = || Error::invalid("cursor is not one of ours");
+    let order = match given("sort") {
+        None | Some("-created") => Order::Newest(match cursor {
+            Some(text) => Some(read_time_cursor(text).ok_or_else(bad)?),
+            None => None,
+        }),
+        Some("name") => Order::Name(match cursor {
+            Some(text) => Some(read_name_cursor(text).ok_or_else(bad)?),
+            None => None,
+        }),
+        Some(_) => return Err(Error::invalid("sort must be name or -created")),
+    };
+    let text = given("q").unwrap_or_default().to_owned();
+    Ok(Wanted { text, kind: word("kind")?, held: word("held")?, arch: word("arch")?, order, limit })
+}
+
+/// Where a list by name goes on, as text for an address.
+pub fn name_cursor(name: &str, digest: &str) -> String {
+    format!("{}.{digest}", URL_SAFE_NO_PAD.encode(name))
+}
+
+fn read_name_cursor(text: &str) -> Option<(String, String)> {
+    let (name, digest) = text.rsplit_once('.')?;
+    let name = String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
+    Some((name, digest.to_owned()))
+}
+
+/// Where a list by time goes on, as text for an address.
+pub fn time_cursor(time: u64, digest: &str) -> String {
+    format!("{time:x}.{digest}")
+}
+
+fn read_time_cursor(text: &str) -> Option<(u64, String)> {
+    let (time, digest) = text.split_once('.')?;
+    Some((u64::from_str_radix(time, 16).ok().filter(|_| !time.starts_with('+'))?, digest.to_owned()))
+}
+
+/// A cell of a CSV table (RFC 4180). What a spreadsheet would run as a formula is kept text by an apostrophe.
+pub fn csv_cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    match text.contains([',', '"', '\r', '\n']) || formula {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
+}
+
+/// Whether `text` has the form of a day, `2026-11-21`.
+pub fn is_day(text: &str) -> bool {
+    let digits = |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = text.split('-').collect();
+    matches!(parts.as_slice(), [year, month, day] if digits(year, 4) && digits(month, 2) && digits(day, 2))
+}
+
+/// Names and versions of a lock file, without this program itself.
+pub fn locked(lock: &str) -> impl Iterator<Item = (&str, &str)> {
+    let packages = lock.split("[[package]]").skip(1);
+    packages.filter_map(|package| {
+        let value = |key: &str| {
+            let line = package.lines().find_map(|line| line.strip_prefix(key))?;
+            line.trim_start_matches([' ', '=']).strip_prefix('"')?.strip_suffix('"')
+        };
+        Some((value("name")?, value("version")?)).filter(|(name, _)| *name != "packhouse")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +154,55 @@ mod tests {
         for path in ["a", "a.exe", "a.html.bak", ""] {
             assert_eq!(media_type(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn what_a_page_of_the_catalog_is_asked_for() {
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            wanted(|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+        };
+        let plain = read(&[]).unwrap();
+        assert_eq!((plain.limit, &plain.order, plain.text.as_str()), (50, &Order::Newest(None), ""));
+        let (digest, name) = ("ab".repeat(32), "größe.v1");
+        let cursor = name_cursor(name, &digest);
+        assert_eq!(read_name_cursor(&cursor), Some((name.to_owned(), digest.clone())));
+        assert_eq!(read_time_cursor(&time_cursor(u64::MAX, &digest)), Some((u64::MAX, digest)));
+        assert_eq!(read(&[("sort", "name")]).unwrap().order, Order::Name(None));
+        for bad in [
+            [("limit", "0"), ("q", "")],
+            [("limit", "101"), ("q", "")],
+            [("limit", "x"), ("q", "")],
+            [("sort", "size"), ("q", "")],
+            [("cursor", "x"), ("q", "")],
+            [("cursor", "+1.x"), ("q", "")],
+            [("sort", "name"), ("cursor", "?.x")],
+        ] {
+            assert!(read(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn cells_of_a_table() {
+        for (text, cell) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("=1+1", "\"'=1+1\""),
+            ("-x", "\"'-x\""),
+            ("a\nb", "\"a\nb\""),
+            ("", ""),
+        ] {
+            assert_eq!(csv_cell(text), cell, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_and_locks() {
+        assert!(is_day("2026-11-21"));
+        for bad in ["", "2026-1-21", "2026-11-21T", "x", "2026-11", "20261121"] {
+            assert!(!is_day(bad), "{bad}");
+        }
+        let lock = "version = 4\n\n[[package]]\nname = \"packhouse\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"redb\"\nversion = \"4.4.0\"\nsource = \"x\"\n";
+        assert_eq!(locked(lock).collect::<Vec<_>>(), [("redb", "4.4.0")]);
     }
 }

@@ -11,6 +11,7 @@
 mod apps;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod client;
+mod console;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod damage;
@@ -32,6 +33,7 @@ mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
+mod tls;
 mod upstreams;
 mod winget_source;
 mod wire;

@@ -96,11 +96,17 @@ export function keyed(node, items, keyOf, make, update) {
     return child;
   });
   for (const child of known.values()) child.remove();
-  let place = node.firstElementChild;
-  for (const child of wanted) {
-    if (child === place) place = place.nextElementSibling;
-    else node.insertBefore(child, place);
-  }
+  // An element that is moved loses the focus inside it, so the others move around that one.
+  const still = wanted.findIndex((child) => child.contains(document.activeElement));
+  const lay = (list, start) => {
+    let place = start;
+    for (const child of list) {
+      if (child === place) place = place.nextElementSibling;
+      else node.insertBefore(child, place);
+    }
+  };
+  lay(wanted.slice(0, Math.max(0, still)), node.firstElementChild);
+  lay(wanted.slice(still + 1), still < 0 ? node.firstElementChild : wanted[still].nextElementSibling);
   return node;
 }
 

@@ -1,5 +1,5 @@
 // Apps: cards with the newest release of each channel and how many devices have it.
-import { h, replace } from '../dom.js';
+import { h, icon, replace } from '../dom.js';
 import { api } from '../api.js';
 import { ago, count, instant, percent } from '../format.js';
 import { go, link } from '../router.js';
@@ -59,7 +59,7 @@ export async function render(ctx) {
       fits.length > shown && h('div', { class: 'row' }, button(`Show more of ${count(fits.length, 'app')}`, { onclick: () => { shown += PAGE; draw(); } })));
   };
   draw();
-  return h('div', { class: 'page' }, head, list.length > 6 && h('div', { class: 'searchline' }, search), grid, rest);
+  return h('div', { class: 'page' }, head, list.length > 6 && h('div', { class: 'searchline' }, icon('search'), search), grid, rest);
 }
 
 function card(app, ctx) {

@@ -1,13 +1,112 @@
-// How this box is doing, and what to do next.
-import { h } from '../dom.js';
+// How this box is doing, what runs, what came last, and what to do next.
+import { append, h, icon, replace } from '../dom.js';
 import { api } from '../api.js';
-import { count } from '../format.js';
+import { bytes, count, number } from '../format.js';
+import { link } from '../router.js';
 import { card, pageHead } from '../parts/page.js';
-import { size } from '../parts/digest.js';
+import { badge, kind } from '../parts/badge.js';
+import { size, time } from '../parts/digest.js';
+import { ring } from '../parts/ring.js';
+import { progress } from '../parts/progress.js';
+import { linkButton } from '../parts/button.js';
+import { notice } from '../parts/notice.js';
 
 export const title = 'Overview';
 
 export async function render(ctx) {
-  const shown = await api.get('/ui/api/overview', { signal: ctx.signal });
-  return h('div', { class: 'page' }, pageHead({ title, lead: count(shown.artifacts, 'artifact') }), card('Storage', {}, size(shown.stored)));
+  const [shown, checks, repos] = await Promise.all([
+    api.get('/ui/api/overview', { signal: ctx.signal }),
+    updateChecks(ctx),
+    api.get('/repo', { signal: ctx.signal }).catch(() => null),
+  ]);
+  if (!shown.operator) return guest(ctx);
+  const page = h('div', { class: 'page' }, pageHead({ title, lead: greeting(ctx.user) }));
+  if (shown.artifacts === 0) {
+    page.append(start(repos));
+    return page;
+  }
+  const running = h('div', { class: 'stack' });
+  append(page,
+    h('div', { class: 'grid grid-tiles' },
+      tile('Artifacts', number(shown.artifacts), '#/catalog'),
+      tile('Stored', bytes(shown.stored), '#/storage'),
+      tile('Free on the disk', bytes(shown.free), '#/storage'),
+      checks !== null && tile('Update checks today', number(checks), '#/apps')),
+    attention(shown),
+    h('div', { class: 'grid grid-2' },
+      card('Latest uploads', { actions: linkButton('All', '#/catalog', { look: 'quiet small' }) }, latest(shown.latest)),
+      h('div', { class: 'stack' }, storage(shown), card('Running', { actions: linkButton('All jobs', '#/jobs', { look: 'quiet small' }) }, running))));
+  await work(ctx, running);
+  return page;
+}
+
+function greeting(user) {
+  const hour = new Date().getHours();
+  return `Good ${hour < 5 ? 'night' : hour < 12 ? 'morning' : hour < 18 ? 'afternoon' : 'evening'}, ${user.username}.`;
+}
+
+function tile(label, figure, href) {
+  return h('a', { class: 'card tile', href }, h('span', { class: 'label' }, label), h('span', { class: 'figure' }, figure));
+}
+
+/** Update checks of today over all apps; null when nobody has apps or none was counted. */
+async function updateChecks(ctx) {
+  try {
+    const found = await api.get('/telemetry', { signal: ctx.signal });
+    return found?.summary?.total_requests ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function attention(shown) {
+  const full = shown.stored + shown.free > 0 && shown.free / (shown.stored + shown.free) < 0.15;
+  const notes = [
+    shown.free <= shown.reserve * 2 && notice('bad', `Only ${bytes(shown.free)} are free. Uploads are refused once ${bytes(shown.reserve)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
+    full && shown.free > shown.reserve * 2 && notice('warn', `The disk is more than 85 % full: ${bytes(shown.free)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
+    shown.failed > 0 && notice('warn', `${count(shown.failed, 'job')} failed lately.`, h('a', { href: '#/jobs' }, 'See why')),
+  ].filter(Boolean);
+  return notes.length > 0 && h('section', { class: 'stack stack-tight' }, h('h2', null, 'Needs attention'), notes);
+}
+
+function latest(list) {
+  return h('ul', { class: 'stack' }, list.map((one) => h('li', { class: 'with-kind' }, kind(one.kind, 'small'),
+    h('div', { class: 'grow' }, h('a', { href: link('/artifact/:digest', { digest: one.digest }) }, one.name), one.version && h('span', { class: 'muted' }, ` ${one.version}`),
+      h('div', { class: 'small muted' }, size(one.size), ' · ', time(one.created))))));
+}
+
+function storage(shown) {
+  const parts = shown.kinds.slice(0, 4).map((one) => ({ label: one.name, value: one.bytes, text: bytes(one.bytes) }));
+  const rest = shown.kinds.slice(4).reduce((sum, one) => sum + one.bytes, 0);
+  if (rest > 0) parts.push({ label: 'other', value: rest, text: bytes(rest) });
+  return card('Storage', { actions: linkButton('Details', '#/storage', { look: 'quiet small' }) },
+    ring({ title: 'Stored by kind', middle: bytes(shown.stored).replace(/ .*/, ''), under: `${bytes(shown.stored).split(' ')[1]} stored`, parts }));
+}
+
+async function work(ctx, box) {
+  const draw = async () => {
+    const { rows } = await api.get('/ui/api/jobs', { query: { open: 1 }, signal: ctx.signal });
+    if (rows.length === 0) return replace(box, h('p', { class: 'hint muted' }, 'Nothing runs right now.'));
+    return replace(box, rows.slice(0, 5).map((job) => h('div', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, `${job.kind} ${job.target}`), ' ', job.state === 'queued' && badge('Waiting', 'info'),
+      job.state === 'running' && progress(`${job.kind} ${job.target}`, { done: job.progress.done, total: job.progress.total, left: job.progress.stage, right: job.progress.total ? `${number(job.progress.done)} of ${number(job.progress.total)}` : number(job.progress.done) }))));
+  };
+  await draw();
+  ctx.every(3000, draw);
+}
+
+/** Three next steps instead of empty charts. */
+function start(repos) {
+  const step = (picture, head, text, href) => h('a', { class: 'card next', href }, icon(picture), h('h2', null, head), h('p', { class: 'muted' }, text));
+  return h('div', { class: 'stack' },
+    h('p', null, 'Nothing is stored here yet. Begin with one of these:'),
+    h('div', { class: 'grid' },
+      step('upload', 'Drop a file', 'Drag a package or an installer anywhere onto this page, and say where it should go.', '#/upload'),
+      repos && step('layers', 'Make a repository', 'Serve apt, yum or plain files to your machines.', '#/repositories'),
+      !repos && step('tag', 'Publish from a build', 'A product keeps one file for each version, uploaded with a key.', '#/products'),
+      step('apps', 'Ship app updates', 'Create an app, upload a release, and let installed copies update themselves.', '#/apps')));
+}
+
+/** What owners see who are not the owner of the installation. */
+function guest(ctx) {
+  return h('div', { class: 'page' }, pageHead({ title, lead: greeting(ctx.user) }), start(null));
 }

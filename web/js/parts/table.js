@@ -6,7 +6,7 @@
 //     load: async ({ cursor, sort, signal }) => ({ rows, next, total? }),   next: a cursor, or null at the end
 //     rows,                                                               instead of load: rows that are all there
 //     empty: node,  pick: (rows) => …,  sort: '-created',  pageSize: 50,  toolbar: (picked) => nodes
-//   })   → element with reload(), rows
+//   })   → element with reload(), rows; its `onsort(order)` may answer another order instead
 import { h, icon, keyed, replace } from '../dom.js';
 import { button, busy } from './button.js';
 import { failure } from './error.js';
@@ -37,8 +37,8 @@ export function table({ caption, columns, rows: given, load, keyOf = (row) => ro
     column.cell_ = cell;
     return append(cell, h('button', { type: 'button', class: 'sorter', onclick: () => {
       order = order === column.sort ? `-${column.sort}` : column.sort;
+      order = node.onsort?.(order) ?? order;
       mark();
-      node.onsort?.(order);
       node.reload();
     } }, column.label, icon('down')));
   }
@@ -93,6 +93,7 @@ export function table({ caption, columns, rows: given, load, keyOf = (row) => ro
   }
   async function page(cursor) {
     const turn = (current += 1);
+    node.setAttribute('aria-busy', 'true');
     const waiting = cursor === null && late(() => { if (turn === current && rows.length === 0) replace(rest, skeleton('table')); });
     try {
       const found = await load({ cursor, sort: order });
@@ -112,6 +113,7 @@ export function table({ caption, columns, rows: given, load, keyOf = (row) => ro
       replace(rest, failure(error, () => page(cursor)));
     } finally {
       waiting && waiting();
+      if (turn === current) node.removeAttribute('aria-busy');
     }
   }
   node.reload = () => page(null);

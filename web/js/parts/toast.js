@@ -8,7 +8,7 @@ let box;
 export function mountToasts(root) {
   live = h('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
   // A popover, so that it stands above open dialogs.
-  box = h('div', { class: 'toasts', popover: 'manual' });
+  box = h('aside', { class: 'toasts', 'aria-label': 'Messages', popover: 'manual' });
   root.append(live, box);
 }
 
