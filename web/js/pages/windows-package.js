@@ -63,8 +63,8 @@ function installers(one, list, add, ctx) {
     caption: `Installers of ${one.PACKAGE_NAME}`, keyOf: (row) => row.UID, rows: list,
     columns: [
       { label: 'Version', head: true, cell: (row) => row.VERSION },
-      { label: 'For', cell: (row) => h('span', { class: 'row' }, badge(row.ARCHITECTURE, 'accent', { plain: true }), badge(row.INSTALLER_SCOPE), row.LOCALE !== 'en-US' && badge(row.LOCALE.replace('_', '-')), row.CHANNEL !== 'stable' && badge(row.CHANNEL, 'info')) },
-      { label: 'Type', cell: (row) => [row.INSTALLER_TYPE, row.INSTALLER_NESTED_TYPE && h('div', { class: 'muted small wrap' }, `${row.INSTALLER_NESTED_TYPE}: ${row.NESTED_PACKAGE_INSTALLER_PATHS.map((path) => path.RelativeFilePath).join(', ')}`), row.PRODUCTCODE && h('div', { class: 'muted small mono wrap' }, row.PRODUCTCODE)] },
+      { label: 'For', cell: (row) => h('span', { class: 'row' }, badge(row.ARCHITECTURE, 'accent', { plain: true }), badge(row.INSTALLER_SCOPE), badge(row.INSTALLER_NESTED_TYPE ? `${row.INSTALLER_TYPE} with ${row.INSTALLER_NESTED_TYPE}` : row.INSTALLER_TYPE), row.LOCALE !== 'en-US' && badge(row.LOCALE.replace('_', '-')), row.CHANNEL !== 'stable' && badge(row.CHANNEL, 'info')) },
+      { label: 'Code', cell: (row) => { const said = row.INSTALLER_NESTED_TYPE ? row.NESTED_PACKAGE_INSTALLER_PATHS.map((path) => path.RelativeFilePath).join(', ') : row.PRODUCTCODE || row.PACKAGE_FAMILY_NAME; return said && h('span', { class: 'muted small mono wrap' }, said); } },
       { label: 'SHA-256', cell: (row) => digest(row.INSTALLER_SHA256) },
       { label: 'Actions', end: true, tight: true, cell: (row) => h('div', { class: 'actions' },
         button(`Download ${row.VERSION} ${row.ARCHITECTURE}`, { look: 'icon', icon: 'download', onclick: () => saveArtifact(row.INSTALLER_SHA256, '') }),
