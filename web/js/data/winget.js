@@ -52,16 +52,14 @@ export function noRoom(known, size) {
   return quota > 0 && used + size > quota ? 'The storage quota for Windows packages is used up. Delete versions, or let the owner of this server raise it.' : null;
 }
 
-/** What an installer's own facts say, as the fields of a version. */
-export function filled(facts, fileName) {
-  const installer = facts?.installer ?? {};
-  const arch = { amd64: 'x64', x86_64: 'x64', x64: 'x64', i386: 'x86', i686: 'x86', x86: 'x86', arm64: 'arm64', aarch64: 'arm64', arm: 'arm' }[(facts?.arch ?? '').toLowerCase()];
+/** What an installer says of itself (`told`), with what its file name says where it is silent. */
+export function filled(told, fileName) {
   const extension = /\.([a-z0-9]+)$/i.exec(fileName)?.[1]?.toUpperCase() ?? '';
-  const type = installer.installer_type ?? { MSIXBUNDLE: 'MSIX', APPXBUNDLE: 'APPX' }[extension] ?? (TYPES.includes(extension) ? extension : 'EXE');
-  const spoken = LOCALES.find((one) => one.replace('_', '-').toLowerCase() === (installer.locale ?? '').toLowerCase());
+  const type = { MSIXBUNDLE: 'MSIX', APPXBUNDLE: 'APPX' }[extension] ?? (TYPES.includes(extension) ? extension : 'EXE');
+  const arch = /arm64|aarch64/i.test(fileName) ? 'arm64' : /(^|[^0-9])(x86|win32|ia32|i[36]86)(?![_-]?64)/i.test(fileName) ? 'x86' : 'x64';
+  const spoken = LOCALES.find((one) => one.replace('_', '-').toLowerCase() === (told?.package_locale ?? '').replace('_', '-').toLowerCase());
   return {
-    package_version: facts?.version ?? '', file_architect: arch ?? (/arm64/i.test(fileName) ? 'arm64' : /x86|win32|ia32/i.test(fileName) && !/x86_64/i.test(fileName) ? 'x86' : 'x64'), file_type: type,
-    file_scope: installer.scope?.toLowerCase?.() ?? 'machine', package_locale: spoken ?? 'en-US', productcode: installer.product_code ?? '', upgradecode: installer.upgrade_code ?? '', package_family_name: installer.package_family_name ?? '',
-    nested: installer.nested ?? [], name: facts?.name ?? '', publisher: installer.publisher ?? '',
+    package_version: told?.package_version ?? '', file_architect: ARCHS.includes(told?.file_architect) ? told.file_architect : arch, file_type: told?.file_type ?? type, file_scope: told?.file_scope ?? 'machine', package_locale: spoken ?? 'en-US',
+    productcode: told?.productcode ?? '', upgradecode: told?.upgradecode ?? '', package_family_name: told?.package_family_name ?? '', file_type_nested: told?.file_type_nested ?? '', file_nested_path: told?.file_nested_path ?? '', nested: told?.nested ?? [],
   };
 }

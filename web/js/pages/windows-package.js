@@ -11,7 +11,7 @@ import { digest } from '../parts/digest.js';
 import { drawer } from '../parts/drawer.js';
 import { empty } from '../parts/empty.js';
 import { field, form } from '../parts/field.js';
-import { addInstaller } from '../parts/installer.js';
+import { addInstaller } from '../parts/new-installer.js';
 import { card, facts, pageHead } from '../parts/page.js';
 import { snippet } from '../parts/snippet.js';
 import { toggle } from '../parts/switch.js';

@@ -1,81 +1,77 @@
-// The drawer that adds an installer to a Windows package: the file first (in pieces, going on after a break), then what
-// it says of itself in fields to correct.
-import { h, replace } from '../dom.js';
+// An uploaded installer becomes a version of a Windows package: a form filled in with what the installer says itself.
 import { api } from '../api.js';
-import { bytes } from '../format.js';
-import { chunked } from '../upload.js';
-import { button } from './button.js';
+import { h } from '../dom.js';
+import { state } from '../state.js';
+import { link } from '../router.js';
+import { announce } from './toast.js';
 import { drawer } from './drawer.js';
-import { dropzone } from './dropzone.js';
 import { field, form, side } from './field.js';
-import { progress } from './progress.js';
-import { ARCHS, LOCALES, SCOPES, SWITCHES, TYPES, addVersion, filled, noRoom, settings } from '../data/winget.js';
+import { notice } from './notice.js';
+import { chunked, told } from '../upload.js';
 
-export function addInstaller(id) {
-  const abort = new AbortController();
-  return drawer({ title: `New installer for ${id}`, wide: true, body: (close) => {
-    const box = h('div', { class: 'stack' });
-    const start = (problem) => replace(box,
-      problem && h('div', { class: 'summary', role: 'alert' }, h('p', null, problem)),
-      dropzone({ label: 'Drop the installer', hint: 'exe, msi, msix, appx or zip. An upload that broke off goes on when you drop the same file again.', multiple: false, accept: '.exe,.msi,.msix,.msixbundle,.appx,.appxbundle,.zip', onfiles: ([file]) => send(file) }));
-    const send = async (file) => {
-      const bar = progress(`Uploading ${file.name}`);
-      replace(box, bar, h('div', { class: 'actions' }, button('Stop', { icon: 'pause', onclick: () => abort.abort() })));
-      bar.at(0, file.size, file.name, bytes(file.size));
-      try {
-        const full = noRoom(await settings(abort.signal), file.size);
-        if (full) return start(full);
-        const done = await chunked({ file, abort }, (sent) => bar.at(sent, file.size, file.name, `${bytes(Math.min(sent, file.size))} of ${bytes(file.size)}`));
-        const told = await api.get(`/ui/api/artifacts/${done.sha256}`, { quiet: true }).catch(() => null);
-        replace(box, fields(id, file, done, filled(told?.facts, file.name), close));
-        box.querySelector('input,select')?.focus();
-      } catch (error) {
-        if (error.name === 'AbortError') close();
-        else start(error.message);
-      }
-      return undefined;
-    };
-    start();
-    return box;
-  } });
+const tenant = () => `/cloud/client/api/${encodeURIComponent(state.user.tenant)}`;
+const plain = (text) => text.replace(/[^\p{L}\p{N}]+/gu, '');
+
+/** Sends the file by the chunked route and asks what it says of itself. */
+export async function sendInstaller(task, progress) {
+  const stored = await chunked(task, progress);
+  const facts = await api.get(`${tenant()}/installer_facts`, { query: { server_filename: stored.server_filename }, signal: task.abort.signal });
+  return { ...stored, facts };
 }
 
-function fields(id, file, done, said, close) {
-  const select = (label, name, options, value, hint) => field({ label, name, type: 'select', options, value, hint });
-  const nested = h('div', { class: 'stack' });
-  const inner = select('Installer inside', 'file_type_nested', TYPES.filter((type) => type !== 'ZIP'), said.nested[0]?.installer_type ?? 'EXE');
-  const path = field({ label: 'Its path in the archive', name: 'file_nested_path', value: said.nested[0]?.path ?? '', hint: said.nested.length > 1 ? `Found: ${said.nested.slice(0, 6).map((one) => one.path).join(', ')}` : 'As the archive spells it.' });
-  const type = select('Type', 'file_type', TYPES, said.file_type);
-  const show = () => { nested.hidden = type.value !== 'ZIP'; };
-  type.input.addEventListener('change', show);
-  nested.append(inner, path);
-  nested.fields = [inner, path];
-  show();
-  const codes = h('details', { class: 'disclosure', open: Boolean(said.productcode || said.package_family_name) }, h('summary', null, 'Codes that tell an installed program'));
-  const codeFields = [field({ label: 'Product code', name: 'productcode', value: said.productcode }), field({ label: 'Upgrade code', name: 'upgradecode', value: said.upgradecode }), field({ label: 'Package family name', name: 'package_family_name', value: said.package_family_name })];
-  codes.append(h('div', { class: 'stack' }, codeFields));
-  codes.fields = codeFields;
-  const switches = h('details', { class: 'disclosure' }, h('summary', null, 'Switches for the installer'));
-  const switchFields = SWITCHES.map(([name, label]) => field({ label, name }));
-  switches.append(h('div', { class: 'stack' }, h('p', { class: 'muted small' }, 'Only where the installer needs others than its type usually takes.'), switchFields));
-  switches.fields = switchFields;
-  return form({
-    fields: [
-      h('p', { class: 'muted' }, h('strong', { class: 'wrap' }, file.name), ` ${bytes(file.size)} is here. What it says of itself is filled in.`),
-      side(field({ label: 'Version', name: 'package_version', required: true, value: said.package_version }), select('Architecture', 'file_architect', ARCHS, said.file_architect)),
-      side(type, select('Installs for', 'file_scope', SCOPES, said.file_scope)), nested,
-      side(select('Language', 'package_locale', LOCALES.map((one) => [one, one.replace('_', '-')]), said.package_locale), field({ label: 'Channel', name: 'channel', value: 'stable', required: true, hint: 'Clients see stable; others only by an address of their own.' })),
-      select('Over an older version', 'upgrades', [['install', 'Install'], ['uninstallPrevious', 'Uninstall that first'], ['deny', 'Refuse']], 'install'), codes, switches,
-    ],
-    submit: 'Add installer', cancel: () => close(),
-    onsubmit: async (values) => {
-      const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ''));
-      if (given.file_type !== 'ZIP') {
-        delete given.file_type_nested;
-        delete given.file_nested_path;
-      } else if (!given.file_nested_path) throw Object.assign(new Error('Say where in the archive the installer is.'), { field: 'file_nested_path' });
-      await addVersion(id, { ...given, server_filename: done.server_filename }).catch((error) => { throw error.status === 409 ? Object.assign(error, { field: 'package_version', message: 'There is an installer for this version, architecture, type, scope and language already.' }) : error; });
-      close(given.package_version);
-    },
-  });
+function form_(values) {
+  const body = new FormData();
+  for (const [key, value] of Object.entries(values)) if (value !== undefined && value !== null && value !== '') body.set(key, value);
+  return body;
+}
+
+/** Asks for what is missing and adds the version; the task then tells where it is. */
+export async function describeInstaller(task) {
+  const { facts, server_filename: stored } = task.result;
+  const { guessed } = task;
+  const packages = await api.post(`${tenant()}/get_packages`, new FormData(), { query: { include_disabled: true } });
+  await drawer({ title: 'Windows package', body: (close) => {
+    const publisher = field({ label: 'Publisher', name: 'publisher', required: true, value: facts.package_publisher ?? '', hint: 'Who made it, as people know them.' });
+    const name = field({ label: 'Name', name: 'name', required: true, value: facts.package_name ?? guessed.name });
+    const known = packages.find((one) => one.PACKAGE_NAME === name.value && (!publisher.value || one.PACKAGE_PUBLISHER === publisher.value));
+    const id = field({ label: 'Package id', name: 'id', required: true, value: known?.PACKAGE_ID ?? '', list: 'installer-packages', hint: 'What people type after winget install --id. A known id gets one version more.' });
+    if (known && !publisher.value) publisher.value = known.PACKAGE_PUBLISHER;
+    let touched = Boolean(known);
+    id.input.addEventListener('input', () => { touched = true; });
+    const propose = () => { if (!touched) id.value = [plain(publisher.value), plain(name.value)].filter(Boolean).join('.'); };
+    for (const one of [publisher, name]) one.input.addEventListener('input', propose);
+    propose();
+    const version = field({ label: 'Version', name: 'version', required: true, value: facts.package_version ?? guessed.version });
+    const arch = field({ label: 'Architecture', name: 'arch', type: 'select', value: facts.file_architect ?? ({ amd64: 'x64', arm64: 'arm64', 386: 'x86' }[guessed.arch] ?? 'x64'), options: ['x64', 'x86', 'arm64', 'arm'] });
+    const scope = field({ label: 'Installs for', name: 'scope', type: 'select', value: facts.file_scope ?? 'machine', options: [['machine', 'the whole machine'], ['user', 'one user']] });
+    const type = field({ label: 'Kind of installer', name: 'type', type: 'select', value: facts.file_type ?? ({ msi: 'MSI', msix: 'MSIX', zip: 'ZIP' }[task.kind] ?? 'EXE'), options: ['EXE', 'MSI', 'MSIX', 'APPX', 'ZIP', 'INNO', 'NULLSOFT', 'WIX', 'BURN'] });
+    const zip = task.kind === 'zip';
+    const nested = zip && field({ label: 'Installer inside the archive', name: 'nested', required: true, value: facts.file_nested_path ?? '', hint: 'Its path in the archive.', list: 'installer-nested' });
+    const nestedType = zip && field({ label: 'Its kind', name: 'nestedType', type: 'select', value: facts.file_type_nested ?? 'EXE', options: ['EXE', 'MSI', 'MSIX', 'APPX', 'INNO', 'NULLSOFT', 'WIX', 'BURN'] });
+    return h('div', { class: 'stack' },
+      facts.package_name ? notice('ok', 'Filled in with what the installer says of itself.') : notice('info', 'This installer says little of itself; its file name filled in the rest.'),
+      h('datalist', { id: 'installer-packages' }, packages.slice(0, 500).map((one) => h('option', { value: one.PACKAGE_ID }, one.PACKAGE_NAME))),
+      h('datalist', { id: 'installer-nested' }, (facts.nested ?? []).slice(0, 200).map((one) => h('option', { value: one.path }))),
+      form({
+        fields: [publisher, name, id, side(version, arch), side(scope, type), zip && side(nested, nestedType)], submit: 'Add to Windows packages', busy: 'Adding…', cancel: () => close(),
+        onsubmit: async (values) => {
+          if (!packages.some((one) => one.PACKAGE_ID.toLowerCase() === values.id.toLowerCase())) {
+            const body = form_({ package_id: values.id, package_name: values.name, package_publisher: values.publisher });
+            body.set('package_description', '');
+            await api.post(`${tenant()}/add_package`, body);
+            packages.push({ PACKAGE_ID: values.id });
+          }
+          await api.post(`${tenant()}/add_package_version/${encodeURIComponent(values.id)}`, form_({
+            server_filename: stored, package_version: values.version, file_architect: values.arch, file_type: values.type, file_scope: values.scope, package_locale: facts.package_locale,
+            productcode: facts.productcode, upgradecode: facts.upgradecode, package_family_name: facts.package_family_name, file_type_nested: values.nestedType, file_nested_path: values.nested,
+          }));
+          task.described = true;
+          task.words = `is ${values.id} ${values.version}`;
+          task.href = link('/windows/:id', { id: values.id });
+          told();
+          announce(`${values.id} ${values.version} is there`);
+          close(true);
+        },
+      }));
+  } });
 }
