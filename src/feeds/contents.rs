@@ -13,7 +13,7 @@ use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::{Change, Extras, Member, Package, PackageType, Set, Type, sets};
 use crate::feeds::package::{self, BlobReader, Bytes, Depth};
 use crate::feeds::publish::{self, Outcome, Wanted, paths};
-use crate::feeds::{Desk, desk, entry, listed, options, order, rules};
+use crate::feeds::{Desk, desk, entry, listed, options, order, rules, upstream};
 use crate::http::{Request, Response};
 use crate::identity::{Principal, account_of};
 use crate::ids::Digest;
@@ -319,7 +319,13 @@ pub(super) fn source_type(tx: &ReadTx, source: &Set) -> Result<Type> {
             let full = format!("{repo}@{name}");
             Ok(repos::snapshot(tx, repo, name)?.ok_or_else(|| unknown("snapshot", &full))?.repo.kind)
         }
-        Set::Upstream(name) => Err(unknown("upstream", name)),
+        Set::Upstream(name) => {
+            let upstream = upstream::get(tx, name)?.ok_or_else(|| unknown("upstream", name))?;
+            match upstream.synced_at {
+                Some(_) => Ok(upstream.definition.kind),
+                None => Err(Error::conflict(format!("upstream {name} has never been synced"))),
+            }
+        }
     }
 }
 

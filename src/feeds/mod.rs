@@ -17,7 +17,11 @@ pub mod publish;
 pub mod rules;
 pub mod serve;
 pub mod snapshots;
+pub mod sync;
 pub mod uploads;
+pub mod upstream;
+pub mod upstream_api;
+pub mod upstream_rules;
 
 pub use desk::Desk;
 
