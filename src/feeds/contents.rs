@@ -321,7 +321,7 @@ pub(super) fn source_type(tx: &ReadTx, source: &Set) -> Result<Type> {
         }
         Set::Upstream(name) => {
             let upstream = upstream::get(tx, name)?.ok_or_else(|| unknown("upstream", name))?;
-            match upstream.synced_at {
+            match upstream.synced {
                 Some(_) => Ok(upstream.definition.kind),
                 None => Err(Error::conflict(format!("upstream {name} has never been synced"))),
             }
