@@ -20,6 +20,7 @@ pub mod packages;
 pub mod rules;
 pub mod sessions;
 pub mod shown;
+pub mod sweep;
 pub mod tenant;
 pub mod transfers;
 pub mod uploads;

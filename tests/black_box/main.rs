@@ -29,4 +29,5 @@ mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
+mod winget;
 mod wire;
