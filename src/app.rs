@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Access, Found, Head, Method, Params, Plan, Request, Response, Router, Service, Source, bearer};
-use crate::identity::{Credentials, Identity, Principal, Role};
+use crate::identity::{Credentials, Identity, Principal, Role, TokenRef};
 use crate::ids::Digest;
 use crate::routes::{self, Entry, Gate, Pace};
 use crate::store::{Blob, Store};
@@ -157,12 +157,25 @@ impl App {
         }
     }
 
-    /// The principal behind `X-Api-Token` (`products.md` §2).
+    /// The principal behind `X-Api-Token` (`products.md` §2); without that field, an owner's login, so that the web UI
+    /// needs no token.
     ///
     /// # Errors
     /// `Unauthenticated` in the dialect's words.
     pub fn token(&self, head: &Head) -> Result<Principal> {
         let refused = |message: &'static str| Error::new(Kind::Unauthenticated, message);
+        if head.headers.get("x-api-token").is_none()
+            && let Some(token) = bearer(head)
+        {
+            let credentials = Credentials { bearer: Some(token), ..Credentials::default() };
+            match self.identity.authenticate(&credentials) {
+                Ok(Principal::Account(account)) if account.role == Role::Owner => {
+                    return Ok(Principal::Token(TokenRef::of_person(&account, self.clock.now())));
+                }
+                Err(error) if error.kind != Kind::Unauthenticated => return Err(error),
+                _ => {}
+            }
+        }
         let given = match head.headers.get("x-api-token") {
             None => return Err(refused("Authorization header missing")),
             Some(bytes) if bytes.trim_ascii().is_empty() => return Err(refused("Authorization header missing")),

@@ -7,7 +7,7 @@ use crate::audit;
 use crate::console::fresh;
 use crate::error::{Error, Result};
 use crate::http::{Request, Response, bearer};
-use crate::identity::{Principal, Role, accounts};
+use crate::identity::{Principal, Role, TokenRef, accounts};
 
 /// `GET /ui/api/session`: the person, what they may do, and what links begin with.
 pub fn session(app: &App, who: &Principal, _request: &mut Request) -> Result<Response> {
@@ -25,6 +25,8 @@ pub fn session(app: &App, who: &Principal, _request: &mut Request) -> Result<Res
         "operator": account.operator,
         "owner": owner.as_ref().unwrap_or(&account.username),
         "tenant": account.tenant,
+        // What products call this person among their members.
+        "fingerprint": TokenRef::of_person(account, app.clock.now()).key.fingerprint(),
         "permissions": account.permissions,
         "base": app.settings.public_url,
         "version": env!("CARGO_PKG_VERSION"),

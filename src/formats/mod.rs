@@ -5,13 +5,21 @@ use std::io::{Read, Seek};
 use serde::{Deserialize, Serialize};
 
 mod compound;
+pub mod compress;
+pub mod control;
+pub mod deb;
 mod exe;
+pub mod fault;
 mod magic;
 mod msi;
 mod msix;
 mod pe;
 pub mod refpack;
+pub mod rpm;
+mod tar;
+pub mod versions;
 pub mod windows;
+pub mod xml;
 pub mod zip;
 
 /// The kinds of file people look for.
@@ -104,6 +112,8 @@ pub struct Facts {
 pub fn inspect(reader: &mut (impl Read + Seek), file_name: &str) -> Facts {
     let kind = magic::kind(reader, file_name);
     let told = match kind {
+        Kind::Deb => deb_facts(reader),
+        Kind::Rpm => rpm_facts(reader),
         Kind::Msi => msi::facts(reader),
         Kind::Msix => msix::facts(reader, file_name),
         Kind::Exe => exe::facts(reader),
@@ -111,6 +121,24 @@ pub fn inspect(reader: &mut (impl Read + Seek), file_name: &str) -> Facts {
         _ => None,
     };
     told.unwrap_or(Facts { kind, ..Facts::default() })
+}
+
+/// Name, version with epoch and revision, architecture.
+fn deb_facts(reader: &mut (impl Read + Seek)) -> Option<Facts> {
+    reader.rewind().ok()?;
+    let deb = deb::read(reader).ok()?;
+    let (name, version, arch) = (Some(deb.name), Some(deb.version), Some(deb.arch));
+    Some(Facts { kind: Kind::Deb, name, version, arch, ..Facts::default() })
+}
+
+/// Name, `[EPOCH:]VERSION-RELEASE`, architecture.
+fn rpm_facts(reader: &mut (impl Read + Seek)) -> Option<Facts> {
+    const LONGEST_HEADER: u64 = 16 << 20;
+    reader.rewind().ok()?;
+    let rpm = rpm::identity(&mut std::io::BufReader::new(reader), LONGEST_HEADER).ok()?;
+    let epoch = rpm.epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
+    let version = Some(format!("{epoch}{}-{}", rpm.version, rpm.release));
+    Some(Facts { kind: Kind::Rpm, name: Some(rpm.name), version, arch: Some(rpm.arch), ..Facts::default() })
 }
 
 #[cfg(test)]

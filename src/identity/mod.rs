@@ -121,6 +121,7 @@ impl Identity {
             account,
             created,
             scope,
+            person: None,
         }))
     }
 

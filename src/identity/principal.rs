@@ -69,6 +69,20 @@ pub struct TokenRef {
     pub created: Time,
     /// Present on tokens that may only upload to some apps; these come by Bearer only.
     pub scope: Option<Scope>,
+    /// The username, when a person's login stands in for a token ([`TokenRef::of_person`]).
+    pub person: Option<String>,
+}
+
+impl TokenRef {
+    /// A logged-in owner where the dialect asks for a token: the owner of the installation as an admin, others as a
+    /// plain token of their own. The key is the same at every login and no raw token leads to it, so what is granted
+    /// to it stays with the person.
+    pub fn of_person(account: &AccountRef, now: Time) -> Self {
+        // A raw token never holds a line break, so none has this digest.
+        let key = TokenKey::of(&format!("person\n{}", account.id.to_hex()));
+        let (admin, person) = (account.operator, Some(account.username.clone()));
+        TokenRef { key, admin, account: Some(account.id), created: now, scope: None, person }
+    }
 }
 
 /// A machine, as the transaction that authenticated it saw it.
@@ -88,6 +102,7 @@ impl Principal {
         match self {
             Principal::Anonymous => "anonymous".to_owned(),
             Principal::Account(account) => format!("user:{}", account.username),
+            Principal::Token(TokenRef { person: Some(username), .. }) => format!("user:{username}"),
             Principal::Token(token) => token.key.fingerprint(),
             Principal::Client(client) => format!("client:{}", client.id),
         }

@@ -65,7 +65,7 @@ pub fn fetch(app: &App, who: &Principal, request: &mut Request) -> Result<Respon
         .members
         .iter()
         .map(|(key, permissions)| {
-            let shown = if *key == me.key { raw.to_owned() } else { key.fingerprint() };
+            let shown = if *key == me.key && !raw.is_empty() { raw.to_owned() } else { key.fingerprint() };
             (shown, json!(permissions))
         })
         .collect();

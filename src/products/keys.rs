@@ -7,7 +7,7 @@ use crate::audit;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response};
 use crate::identity::tokens::{self, ApiToken};
-use crate::identity::{Principal, RawToken, TokenKey, TokenRef};
+use crate::identity::{Principal, RawToken, TokenKey, TokenRef, accounts};
 use crate::products::model;
 use crate::store::table::Read;
 
@@ -24,9 +24,14 @@ pub fn caller(who: &Principal) -> Result<&TokenRef> {
 
 /// A token pruned since the gate, perhaps during a long upload, changes nothing any more.
 pub fn still_valid(tx: &impl Read, me: &TokenRef) -> Result<()> {
-    match tokens::get(tx, me.key)? {
-        Some(_) => Ok(()),
-        None => Err(Error::new(Kind::Unauthenticated, "Invalid api token")),
+    // A login that stands in for a token holds as long as its account.
+    let known = match (&me.person, me.account) {
+        (Some(_), Some(account)) => accounts::get(tx, account)?.is_some(),
+        _ => tokens::get(tx, me.key)?.is_some(),
+    };
+    match known {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Unauthenticated, "Invalid api token")),
     }
 }
 

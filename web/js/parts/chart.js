@@ -7,19 +7,24 @@
 import { h, s } from '../dom.js';
 import { number } from '../format.js';
 
-const WIDTH = 720;
 const HEIGHT = 220;
 const LEFT = 44;
 const BOTTOM = 26;
 const DASHES = [null, '6 3', '2 3', '8 3 2 3', '1 4'];
 
-export function lineChart({ title, description = '', labels, series, unit = '' }) {
+// Drawn as wide as it will stand, about, so that its words keep their size.
+function widthOf(given) {
+  return Math.min(given, innerWidth < 720 ? 340 : given);
+}
+
+export function lineChart({ title, description = '', labels, series, unit = '', width = 720 }) {
+  const WIDTH = widthOf(width);
   const right = series.length > 1 ? 96 : 12;
   const top = nice(Math.max(1, ...series.flatMap((one) => one.values)));
   const x = (index) => LEFT + (labels.length < 2 ? 0 : (index * (WIDTH - LEFT - right)) / (labels.length - 1));
   const y = (value) => 10 + (HEIGHT - BOTTOM - 10) * (1 - value / top);
   const ticks = [0, top / 2, top].filter((value) => Number.isInteger(value));
-  const every = Math.max(1, Math.ceil(labels.length / 7));
+  const every = Math.max(1, Math.ceil(labels.length / (WIDTH < 500 ? 4 : 7)));
   const ends = spread(series.map((one) => y(one.values.at(-1) ?? 0)));
   return h('figure', { class: 'chart' },
     s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}. ${description}` },
@@ -33,13 +38,14 @@ export function lineChart({ title, description = '', labels, series, unit = '' }
     figures(title, ['', ...series.map((one) => one.name || unit)], labels.map((label, index) => [label, ...series.map((one) => number(one.values[index] ?? 0))])));
 }
 
-export function barChart({ title, description = '', rows, unit = '' }) {
+export function barChart({ title, description = '', rows, unit = '', width = 720 }) {
+  const WIDTH = widthOf(width);
   const top = Math.max(1, ...rows.map((row) => row.value));
   const line = 34;
   return h('figure', { class: 'chart' },
     s('svg', { viewBox: `0 0 ${WIDTH} ${rows.length * line || 1}`, role: 'img', 'aria-label': `${title}. ${description}` },
       rows.map((row, index) => [
-        s('text', { class: 'tick', x: 0, y: index * line + 12 }, clip(row.label, 60)),
+        s('text', { class: 'tick', x: 0, y: index * line + 12 }, clip(row.label, WIDTH < 500 ? 40 : 60)),
         s('text', { class: 'tick', x: WIDTH, y: index * line + 12, 'text-anchor': 'end' }, number(row.value)),
         s('rect', { class: 'bar-fill s1', x: 0, y: index * line + 18, width: Math.max(row.value > 0 ? 2 : 0, (WIDTH * row.value) / top), height: 8, rx: 4 }),
       ])),
