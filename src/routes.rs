@@ -14,7 +14,7 @@ use crate::identity::Principal;
 use crate::products::{self, api, files, keys};
 use crate::refpacks;
 use crate::shared_doors;
-use crate::winget;
+use crate::winget::{self, source};
 
 /// Who may knock on a route. What is then allowed is the room's rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +199,50 @@ const WINGET: &[Line] = &[
     (Patch,   "/cloud/client/api/{tenant}/edit_settings",                  Gate::Open, SLOW,     winget::options::edit,          winget::error_response),
     (Get,     "/winget/{tenant}/files/{uid}/{name}",                       Gate::Open, QUICK,    winget::downloads::installer,   winget::downloads::error_response),
     (Get,     "/winget/{tenant}/logo/{name}",                              Gate::Open, QUICK,    winget::downloads::logo,        winget::downloads::error_response),
+    (Get,     "/cloud/client/api/{tenant}/installer_facts",                Gate::Open, QUICK,    winget::offers::installer_facts, winget::error_response),
+    (Post,    "/cloud/client/api/{tenant}/import_manifest",                Gate::Open, TRANSFER, source::import::import,         winget::error_response),
+    (Post,    "/winget/{tenant}/client/api/get_packages",                  Gate::Open, QUICK,    winget::listing::packages,      winget::client_error_response),
+    (Post,    "/winget/{tenant}/client/api/client_version",                Gate::Open, QUICK,    winget::listing::client_version, winget::client_error_response),
+    // The Microsoft.Rest source.
+    (Get,     "/winget/{tenant}/information",                                        Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/manifestSearch",                                     Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/packageManifests",                                   Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/packageManifests/{id}",                              Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/information",                         Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/t/{auth_token}/manifestSearch",                      Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/packageManifests",                    Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/packageManifests/{id}",               Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/information",                            Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/c/{channel}/manifestSearch",                         Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/packageManifests",                       Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/c/{channel}/packageManifests/{id}",                  Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/information",             Gate::Open, QUICK, source::api::information, source::error_response),
+    (Post,    "/winget/{tenant}/t/{auth_token}/c/{channel}/manifestSearch",          Gate::Open, QUICK, source::api::search,      source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/packageManifests",        Gate::Open, QUICK, source::api::manifests,   source::error_response),
+    (Get,     "/winget/{tenant}/t/{auth_token}/c/{channel}/packageManifests/{id}",   Gate::Open, QUICK, source::api::manifest,    source::error_response),
+    (Post,    "/winget/{tenant}/packageManifests", Gate::Open, SLOW, source::writes::add_manifest, source::error_response),
+    (Put,     "/winget/{tenant}/packageManifests/{id}", Gate::Open, SLOW, source::writes::edit_manifest, source::error_response),
+    (Delete,  "/winget/{tenant}/packageManifests/{id}", Gate::Open, SLOW, source::writes::delete_package, source::error_response),
+    (Get,     "/winget/{tenant}/packages", Gate::Open, QUICK, source::writes::packages, source::error_response),
+    (Post,    "/winget/{tenant}/packages", Gate::Open, SLOW, source::writes::add_package, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}", Gate::Open, QUICK, source::writes::package, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}", Gate::Open, SLOW, source::writes::edit_package, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}", Gate::Open, SLOW, source::writes::delete_package, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions", Gate::Open, QUICK, source::writes::package_versions, source::error_response),
+    (Post,    "/winget/{tenant}/packages/{id}/versions", Gate::Open, SLOW, source::writes::add_version, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}", Gate::Open, QUICK, source::writes::package_version, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}/versions/{version}", Gate::Open, SLOW, source::writes::edit_version, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}/versions/{version}", Gate::Open, SLOW, source::writes::delete_version, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/locales", Gate::Open, QUICK, source::writes::locales, source::error_response),
+    (Post,    "/winget/{tenant}/packages/{id}/versions/{version}/locales", Gate::Open, SLOW, source::writes::add_locale, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/locales/{locale}", Gate::Open, QUICK, source::writes::locale, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}/versions/{version}/locales/{locale}", Gate::Open, SLOW, source::writes::edit_locale, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}/versions/{version}/locales/{locale}", Gate::Open, SLOW, source::writes::delete_locale, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/installers", Gate::Open, QUICK, source::writes::installers, source::error_response),
+    (Post,    "/winget/{tenant}/packages/{id}/versions/{version}/installers", Gate::Open, SLOW, source::writes::add_installer, source::error_response),
+    (Get,     "/winget/{tenant}/packages/{id}/versions/{version}/installers/{installer}", Gate::Open, QUICK, source::writes::installer, source::error_response),
+    (Put,     "/winget/{tenant}/packages/{id}/versions/{version}/installers/{installer}", Gate::Open, SLOW, source::writes::edit_installer, source::error_response),
+    (Delete,  "/winget/{tenant}/packages/{id}/versions/{version}/installers/{installer}", Gate::Open, SLOW, source::writes::delete_installer, source::error_response),
 ];
 
 /// Upstreams, repositories and packages.
@@ -265,6 +309,9 @@ pub fn unknown(path: &str) -> (Gate, fn(&Error) -> Response) {
     if winget::is_api(path) {
         return (Gate::Open, winget::client_error_response);
     }
+    if source::is_source(path) {
+        return (Gate::Open, source::error_response);
+    }
     let gate = if PRODUCT_ROOTS.contains(&first_segment(path)) { Gate::Token } else { Gate::Open };
     (gate, products::error_response)
 }
@@ -277,6 +324,9 @@ pub fn wrong_method(head: &Head, allowed: &[Method]) -> Response {
     }
     if winget::is_api(&head.path) {
         return winget::wrong_method(allowed);
+    }
+    if source::is_source(&head.path) {
+        return source::wrong_method(allowed);
     }
     let of_products = PRODUCT_ROOTS.contains(&first_segment(&head.path));
     let response = match head.method {
@@ -292,6 +342,7 @@ pub fn nowhere(path: &str) -> Response {
     match path {
         _ if is_refpack(path) => refpacks::nowhere(),
         _ if winget::is_api(path) => winget::nowhere(),
+        _ if source::is_source(path) => source::nowhere(),
         _ => products::json_error(404, "not found"),
     }
 }
@@ -301,6 +352,7 @@ pub fn refusal(path: Option<&str>, status: u16, message: &str) -> Response {
     match path {
         Some(path) if is_refpack(path) => refpacks::refusal(status, message),
         Some(path) if winget::is_api(path) => winget::refusal(status, message),
+        Some(path) if source::is_source(path) => source::refusal(status, message),
         _ => products::json_error(status, message),
     }
 }

@@ -13,6 +13,7 @@ pub mod fault;
 mod magic;
 mod msi;
 mod msix;
+pub mod openpgp;
 mod pe;
 pub mod refpack;
 pub mod rpm;
@@ -20,6 +21,7 @@ mod tar;
 pub mod versions;
 pub mod windows;
 pub mod xml;
+pub mod yaml;
 pub mod zip;
 
 /// The kinds of file people look for.

@@ -15,11 +15,13 @@ pub mod machines;
 pub mod model;
 pub mod names;
 pub mod notes;
+pub mod offers;
 pub mod options;
 pub mod packages;
 pub mod rules;
 pub mod sessions;
 pub mod shown;
+pub mod source;
 pub mod sweep;
 pub mod tenant;
 pub mod transfers;
@@ -50,6 +52,8 @@ const API: &str = "/cloud/client/api";
 pub struct Winget {
     /// Signs links to installers.
     pub signer: Signer,
+    /// What Part B searches in.
+    pub index: source::Index,
     /// Uploads that are being worked on.
     pub desk: Desk,
     /// What is noted of clients in passing.
@@ -80,10 +84,10 @@ impl Winget {
                 key
             }
         };
-        store.set_keep_stage(|tx, name| uploads::is_kept(tx, name));
+        store.set_keep_stage(uploads::is_kept);
         let notes = Arc::new(Notes::new(store.clone()));
         notes.start()?;
-        Ok(Winget { signer: Signer::new(key), desk: Desk::default(), notes })
+        Ok(Winget { signer: Signer::new(key), index: source::Index::default(), desk: Desk::default(), notes })
     }
 
     /// Writes what is only in memory and ends the room's thread. To be called once the last request is answered.

@@ -20,14 +20,18 @@ mod disk;
 mod faults;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
+mod formats;
 mod installers;
 mod kill;
 #[cfg(target_os = "linux")]
 mod limits;
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod packages;
 mod products;
 mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
 mod winget;
+mod winget_source;
 mod wire;
