@@ -48,6 +48,7 @@ pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>) -> Result<Jobs> {
         }
         Ok(format!("{} artifacts read, {} damaged", found.artifacts, found.damaged.len()))
     });
+    crate::winget::sweep::register(&jobs, store, clock);
     jobs.every(SCRUB_PERIOD, "scrub", "shelf");
     jobs.start()?;
     Ok(jobs)

@@ -33,5 +33,6 @@ mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
+mod winget;
 mod winget_source;
 mod wire;
