@@ -131,6 +131,19 @@ fn a_machine_asks_with_its_token_in_every_way() {
     }
     is_refused(&server.send(Request::get(&path).header("Windows-Package-Manager", "{}")), 401, 401);
 
+    // The administrator sees when it was here; the public client finds its own two routes below the source, too.
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let clients = Request::get(&format!("/cloud/client/api/{ADMIN_USER}/get_clients")).header("Authorization", &bearer);
+    assert_eq!(server.send(clients).is_json(200)[0]["IP"], "127.0.0.1");
+    let call = |path: &str| {
+        let request = Request::post(&at(path));
+        server
+            .send(request.body("application/x-www-form-urlencoded", format!("Auth-Token={token}&Client=1")))
+            .is_json(200)
+    };
+    assert_eq!(call("/client/api/get_packages")[0]["PACKAGE_ID"], "Contoso.App");
+    assert_eq!(call("/client/api/client_version"), json!({ "Version": "2.5.0.0" }));
+
     // What is hidden from the machine is not there for it.
     let hide = Request::new(
         "PUT",
