@@ -99,6 +99,8 @@ fn an_msi_from_its_facts_to_its_bytes() {
     assert_eq!(shown, expected);
     let code = including("ProductCode", "Exact", "{11111111-2222-4333-8444-555555555555}");
     assert_eq!(ids(&server, &code), ["Contoso.Tool"]);
+    // The publisher has one character, too few for the client; what is shown instead is found.
+    assert_eq!(ids(&server, &including("Publisher", "Exact", "Contoso")), ["Contoso.Tool"]);
     let path = url.strip_prefix(&format!("http://{}", server.address())).unwrap();
     let fetched = server.send(Request::get(path));
     assert_eq!((fetched.status, sha256(&fetched.body)), (200, sha256(&bytes)));
