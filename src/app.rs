@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::certificates::without_port;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Access, Found, Head, Method, Params, Plan, Request, Response, Router, Service, Source, bearer};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Whether files of private apps need no session.
     pub open_private_downloads: bool,
+    /// The port of HTTPS that plain requests are sent on to, known once it is listened on; empty when they are served.
+    pub redirect_to: OnceLock<u16>,
 }
 
 /// What every handler is given. Cheap to clone: transactions take a copy along.
@@ -256,6 +259,19 @@ impl App {
     }
 }
 
+/// Where a plain request finds the same over HTTPS. None for what must work before the root is trusted, for probes, and
+/// for clients that do not say which host they mean.
+fn secure_address(head: &Head, port: u16) -> Option<String> {
+    const PLAIN: [&str; 5] = ["/tls", "/tls/ca.crt", "/tls/ca.cer", "/winget/ca.cer", "/health"];
+    if PLAIN.contains(&head.path.as_str()) {
+        return None;
+    }
+    let host = without_port(head.headers.text("host").filter(|host| !host.is_empty())?);
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    let query = head.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("https://{host}{port}{}{query}", head.path))
+}
+
 /// Lets pages of `origin` read an answer; others get none of these fields.
 fn allow_origin(response: Response, origin: Option<&str>) -> Response {
     const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -308,6 +324,12 @@ impl Service for House {
     }
 
     fn answer(&self, route: Destination, request: &mut Request) -> Response {
+        if let Some(port) = self.app.settings.redirect_to.get()
+            && !request.secure
+            && let Some(there) = secure_address(&request.head, *port)
+        {
+            return Response::redirect(308, &there);
+        }
         let origin = self.allowed_origin(&request.head);
         // A page asks before it calls; the answer is the same for every address.
         if request.head.method == Method::Options && origin.is_some() {

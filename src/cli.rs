@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use crate::certificates::Name;
 use crate::http;
 
 /// What `--help` prints.
@@ -13,6 +14,7 @@ Packhouse: one shelf of software packages with several front doors.
 Usage:
   packhouse [serve] [options]    run the server in the foreground
   packhouse verify [options]     check every stored byte against its SHA-256 (server stopped)
+  packhouse tls-reset [options]  forget the certificate authority (server stopped)
   packhouse version              print the version
   packhouse help                 print this
 
@@ -21,6 +23,16 @@ Options of serve:
                            default: the system's own place for data
   --listen ADDR:PORT       where to listen; may be repeated    (PACKHOUSE_LISTEN, separated by commas)
                            default: 0.0.0.0:8090; port 0 picks a free one
+  --tls-listen ADDR:PORT   where to listen for HTTPS; may be   (PACKHOUSE_TLS_LISTEN, separated by commas)
+                           repeated
+  --tls-cert FILE          certificate and those above it, PEM (PACKHOUSE_TLS_CERT)
+  --tls-key FILE           its private key, PEM                (PACKHOUSE_TLS_KEY)
+                           default: signed by an authority of its own, offered at /tls
+  --tls-name NAMES         names and addresses beyond those of (PACKHOUSE_TLS_NAME)
+                           this machine, separated by commas
+  --https-redirect 1       send plain HTTP on to HTTPS         (PACKHOUSE_HTTPS_REDIRECT)
+  --trust-proxy NETWORKS   whose X-Forwarded-* fields count,   (PACKHOUSE_TRUST_PROXY)
+                           addresses and CIDR with commas; default: nobody's
   --max-upload-mb N        largest file an upload may carry    (PACKHOUSE_MAX_UPLOAD_MB)
                            default: what the disk holds
   --refpack-max-mb N       largest RefPack                     (PACKHOUSE_REFPACK_MAX_MB)
@@ -63,6 +75,8 @@ pub enum Command {
     Serve(Serve),
     /// Check the data directory.
     Verify(Verify),
+    /// Forget the certificate authority of this data directory.
+    TlsReset(PathBuf),
     /// Print the version.
     Version,
     /// Print [`HELP`].
@@ -76,6 +90,18 @@ pub struct Serve {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: Vec<SocketAddr>,
+    /// Where to listen for HTTPS.
+    pub tls_listen: Vec<SocketAddr>,
+    /// The operator's certificate.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key.
+    pub tls_key: Option<PathBuf>,
+    /// What our own certificate is good for, beyond the names of this machine.
+    pub tls_names: Vec<Name>,
+    /// Whether plain HTTP is sent on to HTTPS.
+    pub https_redirect: bool,
+    /// Whose `X-Forwarded-*` fields count.
+    pub proxies: http::Proxies,
     /// The largest file an upload may carry, in bytes.
     pub max_upload: Option<u64>,
     /// The largest RefPack, in bytes.
@@ -101,9 +127,29 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// What only makes sense together.
+    fn check_tls(&self) -> Result<(), String> {
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err("--tls-cert and --tls-key go together".to_owned());
+        }
+        let alone = self.tls_cert.is_some() || self.https_redirect || !self.tls_names.is_empty();
+        if alone && self.tls_listen.is_empty() {
+            return Err("HTTPS needs an address: --tls-listen 0.0.0.0:8443".to_owned());
+        }
+        if self.tls_cert.is_some() && !self.tls_names.is_empty() {
+            return Err("--tls-name is for certificates of our own, not for --tls-cert".to_owned());
+        }
+        Ok(())
+    }
+
     /// The engine's settings, its defaults where nothing was said.
     pub fn engine(&self) -> http::Settings {
-        let mut settings = http::Settings { listen: self.listen.clone(), ..http::Settings::default() };
+        let mut settings = http::Settings {
+            listen: self.listen.clone(),
+            listen_tls: self.tls_listen.clone(),
+            proxies: self.proxies.clone(),
+            ..http::Settings::default()
+        };
         let choices = [
             (&mut settings.max_connections, self.max_connections),
             (&mut settings.max_per_address, self.max_per_address),
@@ -166,7 +212,7 @@ pub fn parse(
     match command.as_str() {
         "help" => return Ok(Command::Help),
         "version" => return Ok(Command::Version),
-        "serve" | "verify" => {}
+        "serve" | "verify" | "tls-reset" => {}
         other => return Err(format!("there is no command '{other}'; see packhouse --help")),
     }
     if repair && command != "verify" {
@@ -188,10 +234,10 @@ pub fn parse(
                 (setting.set)(&mut options, value).map_err(|e| format!("--{} {value}: {e}", setting.flag))?;
             }
         } else if let Some(value) = environment(setting.variable).filter(|value| !value.is_empty()) {
-            for value in value.split(',').map(str::trim).filter(|_| setting.flag == "listen") {
+            for value in value.split(',').map(str::trim).filter(|_| setting.listens()) {
                 (setting.set)(&mut options, value).map_err(|e| format!("{}={value}: {e}", setting.variable))?;
             }
-            if setting.flag != "listen" {
+            if !setting.listens() {
                 (setting.set)(&mut options, &value).map_err(|e| format!("{}={value}: {e}", setting.variable))?;
             }
         }
@@ -200,6 +246,10 @@ pub fn parse(
     if command == "verify" {
         return Ok(Command::Verify(Verify { data, sample: options.sample, repair }));
     }
+    if command == "tls-reset" {
+        return Ok(Command::TlsReset(data));
+    }
+    options.serve.check_tls()?;
     if options.serve.listen.is_empty() {
         options.serve.listen = addresses(DEFAULT_LISTEN)?;
     }
@@ -221,9 +271,52 @@ struct Setting {
     set: fn(&mut Options, &str) -> Result<(), String>,
 }
 
+impl Setting {
+    /// In the environment its values stand in one variable, separated by commas.
+    fn listens(&self) -> bool {
+        matches!(self.flag, "listen" | "tls-listen")
+    }
+}
+
 const SETTINGS: &[Setting] = &[
-    Setting { flag: "data", variable: "PACKHOUSE_DATA", commands: &["serve", "verify"], set: set_data },
+    Setting { flag: "data", variable: "PACKHOUSE_DATA", commands: &["serve", "verify", "tls-reset"], set: set_data },
     Setting { flag: "listen", variable: "PACKHOUSE_LISTEN", commands: &["serve"], set: set_listen },
+    Setting {
+        flag: "tls-listen",
+        variable: "PACKHOUSE_TLS_LISTEN",
+        commands: &["serve"],
+        set: |options, value| addresses(value).map(|found| options.serve.tls_listen.extend(found)),
+    },
+    Setting {
+        flag: "tls-cert",
+        variable: "PACKHOUSE_TLS_CERT",
+        commands: &["serve"],
+        set: |options, value| file(value).map(|path| options.serve.tls_cert = Some(path)),
+    },
+    Setting {
+        flag: "tls-key",
+        variable: "PACKHOUSE_TLS_KEY",
+        commands: &["serve"],
+        set: |options, value| file(value).map(|path| options.serve.tls_key = Some(path)),
+    },
+    Setting {
+        flag: "tls-name",
+        variable: "PACKHOUSE_TLS_NAME",
+        commands: &["serve"],
+        set: |options, value| names(value).map(|names| options.serve.tls_names.extend(names)),
+    },
+    Setting {
+        flag: "https-redirect",
+        variable: "PACKHOUSE_HTTPS_REDIRECT",
+        commands: &["serve"],
+        set: |options, value| switch(value).map(|on| options.serve.https_redirect = on),
+    },
+    Setting {
+        flag: "trust-proxy",
+        variable: "PACKHOUSE_TRUST_PROXY",
+        commands: &["serve"],
+        set: |options, value| options.serve.proxies.add(value),
+    },
     Setting { flag: "max-upload-mb", variable: "PACKHOUSE_MAX_UPLOAD_MB", commands: &["serve"], set: set_max_upload },
     Setting {
         flag: "refpack-max-mb",
@@ -314,6 +407,15 @@ fn set_listen(options: &mut Options, value: &str) -> Result<(), String> {
 fn set_max_upload(options: &mut Options, value: &str) -> Result<(), String> {
     options.serve.max_upload = Some(bytes(value)?);
     Ok(())
+}
+
+fn file(value: &str) -> Result<PathBuf, String> {
+    if value.is_empty() { Err("a file is needed".to_owned()) } else { Ok(PathBuf::from(value)) }
+}
+
+fn names(value: &str) -> Result<Vec<Name>, String> {
+    let given = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+    given.map(|name| Name::parse(name).ok_or_else(|| format!("'{name}' is no host name and no address"))).collect()
 }
 
 /// Megabytes, as bytes.

@@ -4,6 +4,7 @@ pub mod app;
 pub mod apps;
 pub mod audit;
 pub mod catalog;
+pub mod certificates;
 pub mod cli;
 pub mod clock;
 pub mod console;

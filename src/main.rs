@@ -2,17 +2,19 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // The one place that speaks on the terminal.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use packhouse::app::{App, House, Rooms, Settings};
 use packhouse::apps::Apps;
+use packhouse::certificates::{self, Certificates, Name};
 use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
 use packhouse::console::Console;
-use packhouse::http::Server;
+use packhouse::http::{Server, Settings as Engine};
 use packhouse::identity::{FIRST_RUN_NOTE, FirstRun, Identity};
 use packhouse::jobs::Jobs;
 use packhouse::refpacks::Desk;
@@ -25,6 +27,9 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// How often recurring work is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// How often the certificate's files and the machine's names are looked at, where HTTPS is spoken.
+const CERTIFICATES: Duration = Duration::from_secs(5);
 
 /// What the process answers when it could not do what it was started for.
 const COULD_NOT_RUN: u8 = 2;
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
         }
         Command::Serve(options) => serve(&options).map(|()| ExitCode::SUCCESS),
         Command::Verify(options) => verify(&options),
+        Command::TlsReset(data) => tls_reset(&data).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|message| {
         eprintln!("packhouse: {message}");
@@ -109,14 +115,27 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         public_url: options.public_url.clone(),
         allowed_origins: options.allowed_cors.clone(),
         open_private_downloads: options.open_private_downloads,
+        redirect_to: OnceLock::new(),
     });
+    let certificates = certificates(options, &store, &clock)?;
     let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
     let rooms = Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone());
-    let rooms = Arc::new(rooms.with(winget.clone()));
-    let app = App { store: store.clone(), identity: identity.clone(), clock, settings, rooms };
-    let server = Server::start(options.engine(), Arc::new(House::new(app)))
-        .map_err(|e| format!("cannot listen on {}: {e}", listed(&options.listen)))?;
+    let rooms = rooms.with(winget.clone()).with(certificates.clone());
+    let app = App {
+        store: store.clone(),
+        identity: identity.clone(),
+        clock,
+        settings: settings.clone(),
+        rooms: Arc::new(rooms),
+    };
+    let engine = Engine { tls: certificates.as_ref().map(|certificates| certificates.tls()), ..options.engine() };
+    let all = [options.listen.as_slice(), &options.tls_listen].concat();
+    let server = Server::start(engine, Arc::new(House::new(app)))
+        .map_err(|e| format!("cannot listen on {}: {e}", listed(&all)))?;
+    if let Some(address) = server.addresses_tls().first().filter(|_| options.https_redirect) {
+        settings.redirect_to.get_or_init(|| address.port());
+    }
     store.begin_sweep();
 
     if first_run.note {
@@ -126,12 +145,23 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     for address in server.addresses() {
         println!("listening on http://{address}");
     }
+    for address in server.addresses_tls() {
+        println!("listening on https://{address}");
+    }
     if let (Some(right), Some(address)) = (right, server.addresses().first()) {
         let url = setup_url(*address, options.public_url.as_deref());
         println!("Set it up in a browser within 30 minutes: {url}/ui/#/setup?right={}", right.as_str());
     }
-    while stopped.recv_timeout(HOUSEKEEPING) == Err(RecvTimeoutError::Timeout) {
-        keep_house(&identity, &jobs);
+    let mut kept = Instant::now();
+    let pause = if certificates.is_some() { CERTIFICATES } else { HOUSEKEEPING };
+    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        if let Some(certificates) = &certificates {
+            certificates.look_again();
+        }
+        if kept.elapsed() >= HOUSEKEEPING {
+            kept = Instant::now();
+            keep_house(&identity, &jobs);
+        }
     }
     log::info!("stopping: running requests get {} s", GRACE.as_secs());
     server.stop(GRACE);
@@ -151,6 +181,36 @@ fn setup_url(address: SocketAddr, public_url: Option<&str>) -> String {
         None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
         None => format!("http://{address}"),
     }
+}
+
+/// What HTTPS listeners show; none without such listeners.
+fn certificates(options: &cli::Serve, store: &Store, clock: &Arc<Clock>) -> Result<Option<Arc<Certificates>>, String> {
+    if options.tls_listen.is_empty() {
+        return Ok(None);
+    }
+    let found = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Certificates::from_files(certificate.clone(), key.clone())?,
+        _ => {
+            let listened = options.tls_listen.iter().map(|address| address.ip());
+            let listened = listened.filter(|address| !address.is_unspecified()).map(Name::Address);
+            let public = options.public_url.as_deref().and_then(Name::of_url);
+            let names = options.tls_names.iter().cloned().chain(listened).chain(public).collect();
+            Certificates::own(store, clock.clone(), names).map_err(|e| spoken(&e))?
+        }
+    };
+    Ok(Some(Arc::new(found)))
+}
+
+/// Forgets the certificate authority of a stopped server.
+fn tls_reset(data: &Path) -> Result<(), String> {
+    let store = Store::open(data, Options::default()).map_err(|e| e.message)?;
+    let forgotten = certificates::forget(&store).map_err(|e| spoken(&e));
+    store.close();
+    match forgotten? {
+        true => println!("The certificate authority is forgotten; the next start with --tls-listen makes another one."),
+        false => println!("There was no certificate authority."),
+    }
+    Ok(())
 }
 
 /// What is due now and then; writes nothing when nothing is.

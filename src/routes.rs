@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::apps::{
     self, accounts, axes, catalogue, downloads, folder, lists, releases, removal, statistics, team, updates, velopack,
 };
+use crate::certificates::pages as tls;
 use crate::console;
 use crate::error::{Error, Result};
 use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
@@ -62,9 +63,10 @@ const QUICK_BODY: u64 = 1 << 20;
 /// How paths and methods that are not on the map are answered.
 pub const UNKNOWN: Pace = QUICK;
 
-/// Short work: the body is complete before a worker is taken.
+/// Short work that waits for nobody: the body is complete before a worker is taken. There are about as many quick
+/// workers as cores, so a handler that waits for a disk or a password hash has no place here.
 const QUICK: Pace = Pace { lane: Lane::Quick, collect: QUICK_BODY };
-/// Work that waits, above all for a password hash: the body is complete too, but no quick worker is held.
+/// Work that waits, for a commit, a password hash or a long read: the body is complete too, but no quick worker is held.
 const SLOW: Pace = Pace { lane: Lane::Transfer, collect: QUICK_BODY };
 /// The handler reads the body as it comes.
 const TRANSFER: Pace = Pace { lane: Lane::Transfer, collect: 0 };
@@ -77,41 +79,45 @@ const SHARED: &[Line] = &[
     // method  path       gate         lane   handler               (room's errors)
     (Get,     "/",        Gate::Open,  QUICK, shared_doors::welcome, apps::error_response),
     (Get,     "/health",  Gate::Open,  QUICK, shared_doors::health,  products::error_response),
+    (Get,     "/tls",     Gate::Open,  QUICK, tls::instructions,     products::error_response),
+    (Get,     "/tls/ca.crt", Gate::Open, QUICK, tls::root_pem,       products::error_response),
+    (Get,     "/tls/ca.cer", Gate::Open, QUICK, tls::root_der,       products::error_response),
+    (Get,     "/winget/ca.cer", Gate::Open, QUICK, tls::root_der,    products::error_response),
 ];
 
 /// The products dialect, served at the root and below `/api`.
 #[rustfmt::skip]
 const PRODUCTS: &[Line] = &[
-    (Put,     "/register",                           Gate::Token, QUICK,    keys::register,      products::error_response),
+    (Put,     "/register",                           Gate::Token, SLOW,     keys::register,      products::error_response),
     (Get,     "/fetch/{token}",                      Gate::Token, QUICK,    keys::fetch,         products::error_response),
     (Get,     "/tokens",                             Gate::Token, QUICK,    keys::list,          products::error_response),
-    (Delete,  "/prune/{token}",                      Gate::Token, QUICK,    keys::prune,         products::error_response),
+    (Delete,  "/prune/{token}",                      Gate::Token, SLOW,     keys::prune,         products::error_response),
     (Get,     "/product/access",                     Gate::Token, QUICK,    api::access,         products::error_response),
     (Get,     "/product/list",                       Gate::Token, QUICK,    api::access,         products::error_response),
-    (Put,     "/product/create",                     Gate::Token, QUICK,    api::create,         products::error_response),
+    (Put,     "/product/create",                     Gate::Token, SLOW,     api::create,         products::error_response),
     (Get,     "/product/fetch/{product}",            Gate::Token, QUICK,    api::fetch,          products::error_response),
-    (Delete,  "/product/delete/{product}",           Gate::Token, QUICK,    api::delete,         products::error_response),
-    (Put,     "/product/modify/addToken",            Gate::Token, QUICK,    api::add_token,      products::error_response),
-    (Delete,  "/product/modify/deleteToken",         Gate::Token, QUICK,    api::delete_token,   products::error_response),
-    (Delete,  "/product/modify/deleteVersion",       Gate::Token, QUICK,    api::delete_version, products::error_response),
-    (Put,     "/product/modify/{action}",            Gate::Token, QUICK,    api::unknown_action, products::error_response),
-    (Delete,  "/product/modify/{action}",            Gate::Token, QUICK,    api::unknown_action, products::error_response),
+    (Delete,  "/product/delete/{product}",           Gate::Token, SLOW,     api::delete,         products::error_response),
+    (Put,     "/product/modify/addToken",            Gate::Token, SLOW,     api::add_token,      products::error_response),
+    (Delete,  "/product/modify/deleteToken",         Gate::Token, SLOW,     api::delete_token,   products::error_response),
+    (Delete,  "/product/modify/deleteVersion",       Gate::Token, SLOW,     api::delete_version, products::error_response),
+    (Put,     "/product/modify/{action}",            Gate::Token, SLOW,     api::unknown_action, products::error_response),
+    (Delete,  "/product/modify/{action}",            Gate::Token, SLOW,     api::unknown_action, products::error_response),
     (Post,    "/product/upload",                     Gate::Token, TRANSFER, files::upload,       products::version_error_response),
     (Get,     "/product/download/{product}/{version}", Gate::Token, QUICK,    files::download,   products::version_error_response),
-    (Delete,  "/product/delete/{product}/{version}", Gate::Token, QUICK,    files::delete,       products::version_error_response),
+    (Delete,  "/product/delete/{product}/{version}", Gate::Token, SLOW,     files::delete,       products::version_error_response),
 ];
 
 /// The RefPack dialect. Ids may hold a slash, so the room reads the paths below `/packages/` itself; every method goes
 /// there, and archiving asks for its key there.
 #[rustfmt::skip]
 const REFPACKS: &[Line] = &[
-    (Get,     "/packages",                           Gate::Open,  QUICK,    refpacks::api::list,      refpacks::error_response),
+    (Get,     "/packages",                           Gate::Open,  SLOW,     refpacks::api::list,      refpacks::error_response),
     (Post,    "/packages",                           Gate::Key,   TRANSFER, refpacks::upload::upload, refpacks::error_response),
     (Get,     "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
     (Post,    "/packages/{rest*}",                   Gate::Open,  TRANSFER, refpacks::api::below,     refpacks::error_response),
-    (Put,     "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
-    (Delete,  "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
-    (Patch,   "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
+    (Put,     "/packages/{rest*}",                   Gate::Open,  SLOW,     refpacks::api::below,     refpacks::error_response),
+    (Delete,  "/packages/{rest*}",                   Gate::Open,  SLOW,     refpacks::api::below,     refpacks::error_response),
+    (Patch,   "/packages/{rest*}",                   Gate::Open,  SLOW,     refpacks::api::below,     refpacks::error_response),
     (Options, "/packages/{rest*}",                   Gate::Open,  QUICK,    refpacks::api::below,     refpacks::error_response),
 ];
 
@@ -125,31 +131,31 @@ const APPS: &[Line] = &[
     (Post,    "/user/create",         Gate::Login, SLOW,     team::create,              apps::error_response),
     (Post,    "/user/update",         Gate::Login, SLOW,     team::update,              apps::error_response),
     (Get,     "/users/list",          Gate::Login, QUICK,    team::list,                apps::error_response),
-    (Delete,  "/user/delete",         Gate::Login, QUICK,    team::delete,              apps::error_response),
-    (Post,    "/token/create",        Gate::Login, QUICK,    apps::tokens::create,      apps::error_response),
+    (Delete,  "/user/delete",         Gate::Login, SLOW,     team::delete,              apps::error_response),
+    (Post,    "/token/create",        Gate::Login, SLOW,     apps::tokens::create,      apps::error_response),
     (Get,     "/token/list",          Gate::Login, QUICK,    apps::tokens::list,        apps::error_response),
-    (Delete,  "/token/delete",        Gate::Login, QUICK,    apps::tokens::delete,      apps::error_response),
-    (Post,    "/channel/create",      Gate::Login, QUICK,    axes::channels::create,    apps::error_response),
+    (Delete,  "/token/delete",        Gate::Login, SLOW,     apps::tokens::delete,      apps::error_response),
+    (Post,    "/channel/create",      Gate::Login, SLOW,     axes::channels::create,    apps::error_response),
     (Get,     "/channel/list",        Gate::Login, QUICK,    axes::channels::list,      apps::error_response),
-    (Post,    "/channel/update",      Gate::Login, QUICK,    axes::channels::update,    apps::error_response),
-    (Delete,  "/channel/delete",      Gate::Login, QUICK,    axes::channels::delete,    apps::error_response),
-    (Post,    "/platform/create",     Gate::Login, QUICK,    axes::platforms::create,   apps::error_response),
+    (Post,    "/channel/update",      Gate::Login, SLOW,     axes::channels::update,    apps::error_response),
+    (Delete,  "/channel/delete",      Gate::Login, SLOW,     axes::channels::delete,    apps::error_response),
+    (Post,    "/platform/create",     Gate::Login, SLOW,     axes::platforms::create,   apps::error_response),
     (Get,     "/platform/list",       Gate::Login, QUICK,    axes::platforms::list,     apps::error_response),
-    (Post,    "/platform/update",     Gate::Login, QUICK,    axes::platforms::update,   apps::error_response),
-    (Delete,  "/platform/delete",     Gate::Login, QUICK,    axes::platforms::delete,   apps::error_response),
-    (Post,    "/arch/create",         Gate::Login, QUICK,    axes::archs::create,       apps::error_response),
+    (Post,    "/platform/update",     Gate::Login, SLOW,     axes::platforms::update,   apps::error_response),
+    (Delete,  "/platform/delete",     Gate::Login, SLOW,     axes::platforms::delete,   apps::error_response),
+    (Post,    "/arch/create",         Gate::Login, SLOW,     axes::archs::create,       apps::error_response),
     (Get,     "/arch/list",           Gate::Login, QUICK,    axes::archs::list,         apps::error_response),
-    (Post,    "/arch/update",         Gate::Login, QUICK,    axes::archs::update,       apps::error_response),
-    (Delete,  "/arch/delete",         Gate::Login, QUICK,    axes::archs::delete,       apps::error_response),
+    (Post,    "/arch/update",         Gate::Login, SLOW,     axes::archs::update,       apps::error_response),
+    (Delete,  "/arch/delete",         Gate::Login, SLOW,     axes::archs::delete,       apps::error_response),
     (Post,    "/app/create",          Gate::Login, TRANSFER, catalogue::create,         apps::error_response),
     (Get,     "/app/list",            Gate::Login, QUICK,    catalogue::list,           apps::error_response),
     (Post,    "/app/update",          Gate::Login, TRANSFER, catalogue::update,         apps::error_response),
-    (Delete,  "/app/delete",          Gate::Login, QUICK,    catalogue::delete,         apps::error_response),
+    (Delete,  "/app/delete",          Gate::Login, SLOW,     catalogue::delete,         apps::error_response),
     (Get,     "/app/logo/{id}",       Gate::Open,  QUICK,    catalogue::picture,        apps::error_response),
     (Post,    "/upload",              Gate::Login, TRANSFER, releases::upload,          apps::error_response),
     (Post,    "/apps/update",         Gate::Login, TRANSFER, releases::update,          apps::error_response),
     (Post,    "/artifact/delete",     Gate::Login, TRANSFER, removal::artifacts,        apps::error_response),
-    (Delete,  "/apps/delete",         Gate::Login, QUICK,    removal::version,          apps::error_response),
+    (Delete,  "/apps/delete",         Gate::Login, SLOW,     removal::version,          apps::error_response),
     (Get,     "/search",              Gate::Login, QUICK,    lists::search,             apps::error_response),
     (Get,     "/checkVersion",        Gate::Open,  QUICK,    updates::check,            apps::error_response),
     (Get,     "/apps/latest",         Gate::Open,  QUICK,    updates::latest,           apps::error_response),
@@ -257,7 +263,7 @@ const CONSOLE: &[Line] = &[
     (Get,     "/ui/api/setup",        Gate::Open,  QUICK,    console::setup::state,     console::error_response),
     (Post,    "/ui/api/setup",        Gate::Open,  SLOW,     console::setup::finish,    console::error_response),
     (Get,     "/ui/api/session",      Gate::Login, QUICK,    console::session::session,  console::error_response),
-    (Post,    "/ui/api/sign-out",     Gate::Login, QUICK,    console::session::sign_out, console::error_response),
+    (Post,    "/ui/api/sign-out",     Gate::Login, SLOW,     console::session::sign_out, console::error_response),
     (Get,     "/ui/api/overview",     Gate::Login, SLOW,     console::overview::overview, console::error_response),
     (Get,     "/ui/api/storage",      Gate::Login, SLOW,     console::overview::storage, console::error_response),
     (Get,     "/ui/api/about",        Gate::Login, QUICK,    console::overview::about,   console::error_response),
@@ -267,8 +273,8 @@ const CONSOLE: &[Line] = &[
     (Get,     "/ui/api/file",         Gate::Open,  QUICK,    console::catalog::file,     console::error_response),
     (Get,     "/ui/api/jobs",         Gate::Login, QUICK,    console::work::list,        console::error_response),
     (Get,     "/ui/api/jobs/{id}",    Gate::Login, QUICK,    console::work::one,         console::error_response),
-    (Post,    "/ui/api/jobs/{id}/cancel", Gate::Login, QUICK, console::work::cancel,     console::error_response),
-    (Post,    "/ui/api/check",        Gate::Login, QUICK,    console::work::check,       console::error_response),
+    (Post,    "/ui/api/jobs/{id}/cancel", Gate::Login, SLOW,  console::work::cancel,     console::error_response),
+    (Post,    "/ui/api/check",        Gate::Login, SLOW,     console::work::check,       console::error_response),
     (Get,     "/ui/api/audit",        Gate::Login, SLOW,     console::trail::list,       console::error_response),
     (Get,     "/ui/api/audit.csv",    Gate::Login, SLOW,     console::trail::export,     console::error_response),
 ];

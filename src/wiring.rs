@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::error::Result;
 use crate::jobs::Jobs;
 use crate::store::Store;
@@ -12,6 +12,15 @@ use crate::{audit, catalog};
 
 /// How often every stored byte is read again.
 const SCRUB_PERIOD: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often old events are looked for in the audit trail.
+const AUDIT_PERIOD: Duration = Duration::from_secs(24 * 3600);
+/// Seconds an event stays in the trail: two years.
+const AUDIT_KEPT: i64 = 2 * 365 * 24 * 3600;
+/// Seconds since the newest event within which the clock is believed. A clock that ran ahead must not empty the trail.
+const AUDIT_QUIET: i64 = 90 * 24 * 3600;
+/// Events removed in one transaction.
+const AUDIT_BATCH: usize = 1000;
 
 /// Registers the catalog's rules with the store.
 pub fn register_rules(store: &Arc<Store>, clock: &Arc<Clock>) {
@@ -49,7 +58,61 @@ pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>) -> Result<Jobs> {
         Ok(format!("{} artifacts read, {} damaged", found.artifacts, found.damaged.len()))
     });
     crate::winget::sweep::register(&jobs, store, clock);
+    let weak = Arc::downgrade(store);
+    let time = clock.clone();
+    jobs.register("audit-expire", 3, move |context| {
+        let Some(store) = weak.upgrade() else { return Ok("the server stopped".to_owned()) };
+        let gone = expire_audit(&store, time.now(), || context.check())?;
+        Ok(format!("{gone} events removed"))
+    });
+    jobs.every(AUDIT_PERIOD, "audit-expire", "audit");
     jobs.every(SCRUB_PERIOD, "scrub", "shelf");
     jobs.start()?;
     Ok(jobs)
+}
+
+/// Removes the events that are older than they are kept, the oldest first, in small transactions.
+fn expire_audit(store: &Store, now: Time, mut check: impl FnMut() -> Result<()>) -> Result<usize> {
+    let newest = store.read(|tx| audit::list(tx, None, 1))?.0.pop();
+    if newest.is_none_or(|event| event.at.plus_seconds(AUDIT_QUIET) < now) {
+        return Ok(0);
+    }
+    let mut gone = 0;
+    loop {
+        check()?;
+        let batch = store.commit(move |tx| audit::expire(tx, now.plus_seconds(-AUDIT_KEPT), AUDIT_BATCH))?;
+        gone += batch;
+        if batch < AUDIT_BATCH {
+            return Ok(gone);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Options;
+
+    #[test]
+    fn old_events_go_unless_the_clock_looks_wrong() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(place.path(), Options::default()).map_err(|e| e.message).unwrap();
+        let day = 24 * 3600;
+        let now = Time(0).plus_seconds(20_000 * day);
+        store
+            .commit(move |tx| {
+                for age in [1, 700, 729, 731, 900, 1500] {
+                    audit::note(tx, now.plus_seconds(-age * day), "x", "y", &age.to_string(), None)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        let far = now.plus_seconds(100 * day);
+        assert_eq!(expire_audit(&store, far, || Ok(())).unwrap(), 0);
+        assert_eq!(expire_audit(&store, now, || Ok(())).unwrap(), 3);
+        let left = store.read(|tx| audit::list(tx, None, 9)).unwrap().0;
+        assert_eq!(left.iter().map(|event| event.subject.as_str()).collect::<Vec<_>>(), ["1", "700", "729"]);
+        assert_eq!(expire_audit(&store, now, || Ok(())).unwrap(), 0);
+        store.close();
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::body::{Incoming, Rest};
@@ -51,6 +52,8 @@ impl After {
 /// A request while it is answered, as the access log wants it.
 pub(super) struct Exchange {
     pub(super) head: Option<Head>,
+    /// For whom it was asked.
+    pub(super) peer: SocketAddr,
     pub(super) note: String,
     pub(super) number: u64,
     pub(super) since: Instant,
@@ -70,6 +73,8 @@ pub(super) struct Outgoing {
     body: Behind,
     /// Bytes of body that have left.
     sent: u64,
+    /// Any byte of it has left.
+    begun: bool,
 }
 
 enum Behind {
@@ -126,7 +131,7 @@ impl Outgoing {
                 Behind::Stream { reader, left: length, chunked: framing == Framing::Chunked }
             }
         };
-        Outgoing { exchange, after, status, ready, at: 0, in_ready, body, sent: 0 }
+        Outgoing { exchange, after, status, ready, at: 0, in_ready, body, sent: 0, begun: false }
     }
 
     /// Whether making it may take long: such an answer belongs to the transfer lane.
@@ -140,7 +145,7 @@ impl Outgoing {
 
     /// Whether any byte of it has left.
     fn has_begun(&self) -> bool {
-        self.at > 0 || self.sent > 0
+        self.begun
     }
 
     /// Reads the first block of a source behind the head. What fails here can still be told to the client.
@@ -180,7 +185,10 @@ impl Outgoing {
                     #[cfg(target_os = "linux")]
                     if let (Some(file), Some(socket)) = (source.file(), stream.plain()) {
                         match send_file(socket, file, at, *end) {
-                            Ok(count) => self.sent += count,
+                            Ok(count) => {
+                                self.begun = true;
+                                self.sent += count;
+                            }
                             Err(error) if is_waiting(&error) => return Ok(Progress::Full),
                             Err(error) => return Err(error),
                         }
@@ -236,6 +244,7 @@ impl Outgoing {
                 Err(error) if is_waiting(&error) => return Ok(Progress::Full),
                 Err(error) => return Err(error),
             };
+            self.begun = true;
             let of_ready = count.min(ready.len());
             self.at += of_ready;
             if let Behind::Bytes(_, at) = &mut self.body {
@@ -246,7 +255,11 @@ impl Outgoing {
         self.sent += std::mem::take(&mut self.in_ready);
         self.ready.clear();
         self.at = 0;
-        Ok(Progress::Done)
+        match stream.flush() {
+            Ok(()) => Ok(Progress::Done),
+            Err(error) if is_waiting(&error) => Ok(Progress::Full),
+            Err(error) => Err(error),
+        }
     }
 
     /// Keeps no more than what is still to leave, and gives the buffer back.
@@ -315,7 +328,7 @@ impl<S: Service> Connection<S> {
                     After::Keep => return Turn::Next(self),
                     After::Drain(left) => self.await_drain(left),
                     After::Close { linger: true } => self.await_end(),
-                    After::Close { linger: false } => {}
+                    After::Close { linger: false } => self.stream.say_goodbye(),
                 }
             }
             Ok(Progress::Full) => {
@@ -343,7 +356,7 @@ impl<S: Service> Connection<S> {
         let exchange = &outgoing.exchange;
         let access = Access {
             number: exchange.number,
-            peer: self.peer,
+            peer: exchange.peer,
             head: exchange.head.as_ref(),
             note: &exchange.note,
             status: outgoing.status,

@@ -15,6 +15,7 @@ use super::request::{Body, Request};
 use super::response::Response;
 use super::server::Engine;
 use super::stream::{Stream, is_waiting};
+use super::tls::{Shake, Tls};
 use super::{Lane, Method, Plan, Service};
 
 /// Requests of one connection answered in a row before others get their turn.
@@ -83,6 +84,8 @@ pub(super) struct Connection<S: Service> {
 }
 
 enum Phase<S: Service> {
+    /// A TLS handshake goes on; `true`: nothing of it has come.
+    Shake(bool),
     /// A head is expected; its first byte came at that time.
     Head(Option<Instant>),
     /// A body is being collected.
@@ -131,7 +134,7 @@ impl<S: Service> Parked for Connection<S> {
     }
 
     fn is_quiet(&self) -> bool {
-        matches!(self.phase, Phase::Head(_))
+        matches!(self.phase, Phase::Head(_) | Phase::Shake(_))
     }
 
     fn arm(&self, interest: Interest) -> std::io::Result<()> {
@@ -146,10 +149,18 @@ impl<S: Service> Drop for Connection<S> {
 }
 
 impl<S: Service> Connection<S> {
-    /// A new connection, not yet parked.
-    pub(super) fn new(watched: Watched<Arc<TcpStream>>, peer: SocketAddr, seat: Seat<S>) -> Box<Self> {
-        let stream = Stream::Plain(watched.get().clone());
-        Box::new(Connection {
+    /// A new connection, encrypted if there is `tls`; it is left waiting for the client's first bytes.
+    pub(super) fn admit(
+        watched: Watched<Arc<TcpStream>>,
+        peer: SocketAddr,
+        seat: Seat<S>,
+        tls: Option<&Tls>,
+    ) -> std::io::Result<()> {
+        let stream = match tls {
+            Some(tls) => Stream::Secured(tls.session(watched.get().clone())?),
+            None => Stream::Plain(watched.get().clone()),
+        };
+        let mut connection = Box::new(Connection {
             watched,
             stream,
             peer,
@@ -160,7 +171,16 @@ impl<S: Service> Connection<S> {
             counted: 0,
             limited: false,
             seat,
-        })
+        });
+        if !connection.stream.is_secure() {
+            connection.await_head();
+        } else if !connection.engine().is_stopping() {
+            // One time limit for the whole handshake, as for a head.
+            connection.deadline = Instant::now() + connection.engine().settings.head_timeout;
+            connection.phase = Phase::Shake(true);
+            connection.park(Interest::Read);
+        }
+        Ok(())
     }
 
     pub(super) fn engine(&self) -> &Engine<S> {
@@ -175,6 +195,7 @@ impl<S: Service> Connection<S> {
     /// Goes on after an event.
     pub(super) fn turn(mut self: Box<Self>, scratch: &mut Scratch) {
         match std::mem::replace(&mut self.phase, Phase::Head(None)) {
+            Phase::Shake(fresh) => self.on_shake(fresh, scratch),
             Phase::Head(since) => self.on_head(since, scratch),
             Phase::Body(collect) => self.on_body(collect, scratch),
             Phase::Drain(left) => self.on_drain(left, scratch),
@@ -187,7 +208,8 @@ impl<S: Service> Connection<S> {
     pub(super) fn expire(mut self: Box<Self>) {
         const SLOW: &str = "The request came too slowly";
         match std::mem::replace(&mut self.phase, Phase::Head(None)) {
-            Phase::Head(None) | Phase::Drain(_) | Phase::Dying(_) => {}
+            Phase::Head(None) => self.stream.say_goodbye(),
+            Phase::Shake(_) | Phase::Drain(_) | Phase::Dying(_) => {}
             Phase::Head(Some(_)) => self.refuse(None, 408, SLOW),
             Phase::Body(collect) => self.refuse(Some(collect.head), 408, SLOW),
             Phase::Sending(outgoing) => self.break_off(&outgoing),
@@ -233,7 +255,7 @@ impl<S: Service> Connection<S> {
 
     /// Waits for room to send the rest of an answer.
     pub(super) fn await_room(mut self: Box<Self>, outgoing: Box<Outgoing>) {
-        if !self.may_hold(outgoing.held()) {
+        if !self.may_hold(outgoing.held() + self.stream.held()) {
             log::warn!("an answer is broken off: too many clients do not read theirs");
             return self.break_off(&outgoing);
         }
@@ -243,8 +265,30 @@ impl<S: Service> Connection<S> {
     }
 
     fn park(self: Box<Self>, interest: Interest) {
+        // Bytes that were decrypted beside the last ones are no event of the socket.
+        let here = interest == Interest::Read && self.stream.has_pending();
+        let interest = if here { Interest::Soon } else { interest };
         let engine = self.shared_engine();
         engine.table.park(self, interest);
+    }
+
+    fn on_shake(mut self: Box<Self>, fresh: bool, scratch: &mut Scratch) {
+        let Stream::Secured(secured) = &self.stream else { return };
+        match secured.shake(fresh) {
+            Ok(Shake::Done) => {
+                self.deadline = Instant::now() + self.engine().settings.idle_timeout;
+                self.on_head(None, scratch);
+            }
+            Ok(Shake::Wait(interest)) => {
+                self.phase = Phase::Shake(false);
+                self.park(interest);
+            }
+            Ok(Shake::Foreign) => {
+                self.stream = Stream::Plain(self.watched.get().clone());
+                self.refuse(None, 400, "This port speaks HTTPS");
+            }
+            Err(error) => log::debug!("{}: the TLS handshake failed: {error}", self.peer),
+        }
     }
 
     fn on_head(mut self: Box<Self>, since: Option<Instant>, scratch: &mut Scratch) {
@@ -377,16 +421,19 @@ impl<S: Service> Connection<S> {
     }
 
     /// Runs the handler; whatever happens there is an answer.
-    pub(super) fn answer(&self, head: Head, route: S::Route, body: Body, since: Instant) -> (Response, Exchange) {
+    pub(super) fn answer(&self, mut head: Head, route: S::Route, body: Body, since: Instant) -> (Response, Exchange) {
         let number = self.engine().next_number();
-        let mut request = Request::new(head, self.peer, number, body);
+        let proxies = &self.engine().settings.proxies;
+        let (peer, secure) = proxies.look_through(self.peer, self.stream.is_secure(), &mut head);
+        let mut request = Request::new(head, peer, number, body);
+        request.secure = secure;
         let answer = guarded(|| self.engine().service.answer(route, &mut request));
         let response = answer.unwrap_or_else(|| {
             log::error!("request {number}: the handler panicked");
             self.engine().refusal(Some(&request.head), 500, &format!("Internal error (request {number})"))
         });
         let (head, _, note) = request.into_parts();
-        (response, Exchange { head: Some(head), note, number, since })
+        (response, Exchange { head: Some(head), peer, note, number, since })
     }
 
     /// Answers in the engine's own name and ends the connection.
@@ -396,7 +443,7 @@ impl<S: Service> Connection<S> {
         if status == 503 && !response.has_header("Retry-After") {
             response = response.header("Retry-After", "2");
         }
-        let exchange = Exchange { head, note: String::new(), number, since: Instant::now() };
+        let exchange = Exchange { head, peer: self.peer, note: String::new(), number, since: Instant::now() };
         // The connection may come from a thread that blocks on it.
         if self.stream.set_nonblocking(true).is_ok() {
             self.send(response, exchange, After::Close { linger: true }, &[], &mut Vec::new());

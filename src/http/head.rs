@@ -158,6 +158,24 @@ impl Headers {
         })
     }
 
+    /// Puts `value` in place of the values of that name, or beside the other fields.
+    pub(super) fn set(&mut self, name: &str, value: &[u8]) {
+        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        let ends = [bytes.len(), bytes.len() + name.len(), bytes.len() + name.len() + value.len()].map(u16::try_from);
+        if let [Ok(from), Ok(middle), Ok(to)] = ends {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(value);
+            self.bytes = bytes.into();
+            let fields = std::mem::take(&mut self.fields);
+            let named = |field: &Field| self.slice(field.name).eq_ignore_ascii_case(name.as_bytes());
+            let mut fields: Vec<Field> = fields.into_iter().filter(|field| !named(field)).collect();
+            fields.push(Field { name: (from, middle), value: (middle, to) });
+            self.fields = fields;
+        } else {
+            self.bytes = bytes.into();
+        }
+    }
+
     fn slice(&self, (from, to): (u16, u16)) -> &[u8] {
         self.bytes.get(usize::from(from)..usize::from(to)).unwrap_or_default()
     }
@@ -418,7 +436,7 @@ fn content_length(digits: &[u8]) -> Option<u64> {
 }
 
 /// Host and port as far as characters go; the empty one is allowed (RFC 9112 §3.2).
-fn is_authority(value: &[u8]) -> bool {
+pub(super) fn is_authority(value: &[u8]) -> bool {
     value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(byte))
 }
 

@@ -16,6 +16,7 @@ mod lanes;
 pub mod multipart;
 pub mod params;
 mod poller;
+mod proxy;
 pub mod ranges;
 mod readiness;
 pub mod request;
@@ -23,6 +24,7 @@ pub mod response;
 pub mod router;
 mod server;
 mod stream;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,11 +32,13 @@ use std::time::Duration;
 pub use head::{BodyLength, Head, Headers, Method, Refusal};
 pub use multipart::{Multipart, Part};
 pub use params::{Params, Plus, Query, percent_decode};
-pub use ranges::{FileAnswer, attachment, serve_file};
+pub use proxy::Proxies;
+pub use ranges::{Dates, FileAnswer, attachment, serve_file, serve_file_dated};
 pub use request::{Body, Request, bearer, body_error, parse_json};
 pub use response::{Bytes, Payload, Response, Source, http_date};
 pub use router::{Found, Router, allow_value};
 pub use server::{Server, Settings};
+pub use tls::Tls;
 
 /// Where a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

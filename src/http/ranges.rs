@@ -137,8 +137,22 @@ pub enum Condition {
     Failed,
 }
 
+/// What the date of a file is worth in `If-Range`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dates {
+    /// Nothing: two states within one second would look alike, only the exact tag keeps a range (`products.md` §5).
+    Coarse,
+    /// It never stands for two states of a file, so the exact date keeps a range too (`repos.md` §16).
+    Exact,
+}
+
 /// Judges the conditional fields of a GET or HEAD, in the order of RFC 9110 §13.2.2.
 pub fn condition(head: &Head, etag: &str, last_modified: SystemTime) -> Condition {
+    condition_dated(head, etag, last_modified, Dates::Coarse)
+}
+
+/// The same, saying what the date of the file is worth.
+pub fn condition_dated(head: &Head, etag: &str, last_modified: SystemTime, dates: Dates) -> Condition {
     let tags = |name: &'static str| head.headers.all(name);
     let date = |name: &str| head.headers.text(name).and_then(|text| httpdate::parse_http_date(text).ok());
     let modified = whole_seconds(last_modified);
@@ -157,10 +171,13 @@ pub fn condition(head: &Head, etag: &str, last_modified: SystemTime) -> Conditio
     } else if date("if-modified-since").is_some_and(|date| modified <= whole_seconds(date)) {
         return Condition::NotModified;
     }
-    // Only the exact tag keeps a range: a date cannot tell two states within one second apart.
     match head.headers.get("if-range") {
-        Some(validator) if validator != etag.as_bytes() => Condition::ProceedWhole,
-        _ => Condition::Proceed,
+        None => Condition::Proceed,
+        Some(validator) if validator == etag.as_bytes() => Condition::Proceed,
+        Some(_) if dates == Dates::Exact && date("if-range").is_some_and(|date| whole_seconds(date) == modified) => {
+            Condition::Proceed
+        }
+        Some(_) => Condition::ProceedWhole,
     }
 }
 
@@ -205,8 +222,14 @@ fn lists(list: &[u8], etag: &str, compare: Compare) -> bool {
 /// Serves a file to a GET or HEAD: 200, 206 with one range or several, 304, 412 or 416. Bytes are read while they are
 /// sent, in constant memory, whatever was asked for.
 pub fn serve_file(head: &Head, file: FileAnswer) -> Response {
+    serve_file_dated(head, file, Dates::Coarse)
+}
+
+/// The same, saying what the date of the file is worth.
+pub fn serve_file_dated(head: &Head, file: FileAnswer, dates: Dates) -> Response {
     let reads = matches!(head.method, Method::Get | Method::Head);
-    let condition = if reads { condition(head, &file.etag, file.last_modified) } else { Condition::ProceedWhole };
+    let condition =
+        if reads { condition_dated(head, &file.etag, file.last_modified, dates) } else { Condition::ProceedWhole };
     let asked = match condition {
         Condition::NotModified => {
             return Response::empty(304)

@@ -219,6 +219,12 @@ fn conditions() {
     let early = UNIX_EPOCH - Duration::from_secs(5);
     let since = head("GET", &[("If-Modified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")]);
     assert_eq!(condition(&since, ETAG, early), NotModified);
+    for (validator, expected) in
+        [(same, Proceed), (before, ProceedWhole), (after, ProceedWhole), ("\"abc\"", Proceed), ("x", ProceedWhole)]
+    {
+        let asked = head("GET", &[("If-Range", validator)]);
+        assert_eq!(condition_dated(&asked, ETAG, stamp(), Dates::Exact), expected, "{validator}");
+    }
 }
 
 #[test]

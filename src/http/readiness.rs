@@ -2,8 +2,7 @@
 //!
 //! Every socket is armed for one event at a time; the thread that gets the event owns the connection until it arms
 //! the socket again. One thread at a time waits in the system (epoll, kqueue, IOCP) and brings back what has come;
-//! the others queue behind it and take what it brought. Measured on Linux against threads that all wait in epoll
-//! itself, this costs nothing, and it is the same on every system.
+//! the others sleep until it brought more than one.
 //!
 //! This is the one file with `unsafe` code: `polling` cannot know that a socket outlives its registration; `Watched`
 //! guarantees it by owning both.
@@ -12,7 +11,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use polling::{Events, Poller};
@@ -41,54 +40,126 @@ pub(super) enum Event {
     Closed,
 }
 
+/// How long the thread that took the only event may be at it before another one waits for events in its place.
+const DEPUTY: Duration = Duration::from_millis(1);
+
 /// A queue of socket events.
+///
+/// Waking a thread costs more than most requests, and on a busy machine the woken one waits for a core. So a thread that
+/// took the only event wakes nobody: it is back before the next one matters. Should it be long, a deputy takes over: one
+/// of the sleeping threads, which looks every millisecond while there is traffic and sleeps when there is none.
 #[derive(Debug)]
 pub(super) struct Readiness {
     poller: Poller,
+    events: Mutex<Events>,
     turn: Mutex<Turn>,
+    wake: Condvar,
     closed: AtomicBool,
 }
 
-/// Held by the thread that waits.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Turn {
-    events: Events,
     ready: VecDeque<usize>,
+    /// A thread waits in the system.
+    waiting: bool,
+    /// Threads asleep without a time limit.
+    sleeping: usize,
+    /// One of the others looks after the rest.
+    deputy: bool,
+    /// One of the sleeping is to become that one.
+    call: bool,
+    /// Events taken so far.
+    taken: u64,
 }
 
 impl Readiness {
     /// An empty queue.
     pub(super) fn new() -> io::Result<Arc<Readiness>> {
-        let turn = Mutex::new(Turn { events: Events::new(), ready: VecDeque::new() });
-        Ok(Arc::new(Readiness { poller: Poller::new()?, turn, closed: AtomicBool::new(false) }))
+        Ok(Arc::new(Readiness {
+            poller: Poller::new()?,
+            events: Mutex::new(Events::new()),
+            turn: Mutex::default(),
+            wake: Condvar::new(),
+            closed: AtomicBool::new(false),
+        }))
     }
 
     /// Waits for an event, at most for `timeout` once it is this thread's turn. Any number of threads may wait; each
     /// event goes to one of them.
     pub(super) fn next(&self, timeout: Option<Duration>) -> io::Result<Event> {
         let mut turn = lock(&self.turn);
-        if self.closed.load(Ordering::Acquire) {
-            return Ok(Event::Closed);
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                return Ok(Event::Closed);
+            }
+            if let Some(key) = turn.ready.pop_front() {
+                turn.taken += 1;
+                if turn.sleeping > 0 && !turn.waiting {
+                    if !turn.ready.is_empty() {
+                        self.wake.notify_one();
+                    } else if !turn.deputy && !turn.call {
+                        turn.call = true;
+                        self.wake.notify_one();
+                    }
+                }
+                return Ok(Event::Ready(key));
+            }
+            if turn.waiting {
+                turn = self.sleep(turn);
+                continue;
+            }
+            turn.waiting = true;
+            drop(turn);
+            let mut events = lock(&self.events);
+            events.clear();
+            let result = self.poller.wait(&mut events, timeout);
+            turn = lock(&self.turn);
+            turn.waiting = false;
+            match result {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    // Somebody else may have more luck.
+                    self.wake.notify_one();
+                    return Err(error);
+                }
+                _ => turn.ready.extend(events.iter().map(|event| event.key)),
+            }
+            if turn.ready.is_empty() && !self.closed.load(Ordering::Acquire) {
+                // Called with a time limit or interrupted: the caller looks around, somebody else may wait.
+                if turn.sleeping > 0 {
+                    self.wake.notify_one();
+                }
+                return Ok(Event::Nothing);
+            }
         }
-        if let Some(key) = turn.ready.pop_front() {
-            return Ok(Event::Ready(key));
+    }
+
+    /// Sleeps until there may be something to do for this thread; as the deputy while there is traffic.
+    fn sleep<'a>(&'a self, mut turn: MutexGuard<'a, Turn>) -> MutexGuard<'a, Turn> {
+        turn.sleeping += 1;
+        turn = self.wake.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        turn.sleeping -= 1;
+        if !std::mem::take(&mut turn.call) {
+            return turn;
         }
-        let Turn { events, ready } = &mut *turn;
-        events.clear();
-        match self.poller.wait(events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => ready.extend(events.iter().map(|event| event.key)),
+        turn.deputy = true;
+        loop {
+            let taken = turn.taken;
+            turn = self.wake.wait_timeout(turn, DEPUTY).unwrap_or_else(PoisonError::into_inner).0;
+            let closed = self.closed.load(Ordering::Acquire);
+            // Nothing happened meanwhile: either all is quiet, or the others are long at their work.
+            if closed || !turn.ready.is_empty() || turn.taken == taken {
+                turn.deputy = false;
+                return turn;
+            }
         }
-        if self.closed.load(Ordering::Acquire) {
-            return Ok(Event::Closed);
-        }
-        Ok(ready.pop_front().map_or(Event::Nothing, Event::Ready))
     }
 
     /// Ends every present and future wait.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        // The thread that waits looks up; the others see the flag when it leaves.
+        // Under the lock, so that nobody goes to sleep between the flag and the call.
+        drop(lock(&self.turn));
+        self.wake.notify_all();
         if let Err(error) = self.poller.notify() {
             log::error!("a waiting thread cannot be woken: {error}");
         }
@@ -226,5 +297,55 @@ mod tests {
         drop(seen);
         assert!(events.recv().is_err(), "no event twice");
         assert_eq!(readiness.next(None).unwrap(), Event::Closed);
+    }
+
+    #[test]
+    fn a_thread_that_is_long_at_its_work_holds_up_nobody() {
+        let readiness = Readiness::new().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pairs: Vec<_> = (0..4)
+            .map(|key| {
+                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (server, _) = listener.accept().unwrap();
+                server.set_nonblocking(true).unwrap();
+                (client, Watched::new(&readiness, Arc::new(server), key).unwrap())
+            })
+            .collect();
+        let (seen, events) = std::sync::mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let (readiness, seen, gate) = (readiness.clone(), seen.clone(), gate.clone());
+                std::thread::spawn(move || {
+                    loop {
+                        match readiness.next(None).unwrap() {
+                            Event::Ready(key) => {
+                                seen.send(key).unwrap();
+                                if key == 0 {
+                                    drop(gate.lock());
+                                }
+                            }
+                            Event::Nothing => {}
+                            Event::Closed => return,
+                        }
+                    }
+                })
+            })
+            .collect();
+        let say = |key: usize| {
+            let (mut client, watched) = (&pairs[key].0, &pairs[key].1);
+            watched.arm(Interest::Read).unwrap();
+            client.write_all(b"x").unwrap();
+        };
+        for round in 0..20 {
+            let closed = gate.lock().unwrap();
+            for key in 0..4 {
+                say(key);
+                assert_eq!(events.recv_timeout(Duration::from_secs(20)), Ok(key), "round {round}");
+            }
+            drop(closed);
+        }
+        readiness.close();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 }

@@ -19,11 +19,11 @@ pub struct Request {
     pub head: Head,
     /// What the route's pattern caught from the path.
     pub params: Params,
-    /// Who sent it, as the socket says.
+    /// Who sent it: as the socket says, or a proxy that is believed.
     pub peer: SocketAddr,
     /// The request's number since start; appears in the log and in every 5xx answer.
     pub number: u64,
-    /// Whether it came over TLS.
+    /// Whether it came over TLS, here or at a proxy that is believed.
     pub secure: bool,
     body: Body,
     note: String,

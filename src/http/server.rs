@@ -1,7 +1,7 @@
 //! Starting and stopping: listeners, the keeper that accepts and watches deadlines, the quick workers.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,9 +14,11 @@ use super::connection::{Connection, Job, Scratch, Seat, guarded};
 use super::head::Head;
 use super::lanes::{Bounds, Lane};
 use super::poller::Table;
+use super::proxy::Proxies;
 use super::readiness::{Event, Interest, Readiness, Watched};
 use super::response::{Context, Response};
 use super::stream::is_waiting;
+use super::tls::Tls;
 use super::{Access, Service};
 
 /// Connections the system keeps for us while we are not accepting.
@@ -41,6 +43,10 @@ const LAST_GRACE: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// Addresses to listen on; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// Addresses to listen on for HTTPS.
+    pub listen_tls: Vec<SocketAddr>,
+    /// The certificate shown there.
+    pub tls: Option<Arc<Tls>>,
     /// Threads of the quick lane.
     pub quick_workers: usize,
     /// Most threads of the transfer lane; a quarter of them only serve downloads.
@@ -49,8 +55,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Most connections of one address (IPv6: of one /64 network); loopback is not counted.
     pub max_per_address: usize,
-    /// Addresses that are not counted: proxies.
-    pub uncounted: Vec<IpAddr>,
+    /// Who is believed about for whom a request comes; connections of theirs are not counted.
+    pub proxies: Proxies,
     /// From the first byte of a head to its last.
     pub head_timeout: Duration,
     /// Longest wait for a request.
@@ -70,11 +76,13 @@ impl Default for Settings {
         let cores = thread::available_parallelism().map_or(2, usize::from);
         Settings {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
-            quick_workers: 4 * cores,
+            listen_tls: Vec::new(),
+            tls: None,
+            quick_workers: cores.max(2),
             transfer_workers: 128,
             max_connections: (descriptors(false) / 4).clamp(16, 4096),
             max_per_address: 256,
-            uncounted: Vec::new(),
+            proxies: Proxies::default(),
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
@@ -134,6 +142,7 @@ impl<S: Service> Engine<S> {
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    addresses_tls: Vec<SocketAddr>,
     stop: Option<Box<dyn Stop>>,
 }
 
@@ -148,9 +157,17 @@ impl Server {
     pub fn start<S: Service>(settings: Settings, service: Arc<S>) -> io::Result<Server> {
         let room = descriptors(true).saturating_sub(RESERVED_DESCRIPTORS).max(8);
         let settings = Settings { max_connections: settings.max_connections.clamp(1, room), ..settings };
-        let listeners =
-            settings.listen.iter().map(|address| listen(*address, &settings)).collect::<io::Result<Vec<_>>>()?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+        if settings.tls.is_none() && !settings.listen_tls.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "HTTPS needs a certificate"));
+        }
+        let listeners = settings
+            .listen
+            .iter()
+            .chain(&settings.listen_tls)
+            .map(|address| listen(*address, &settings))
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+        let addresses_tls = addresses.split_off(settings.listen.len());
         let bounds = Bounds {
             threads: settings.transfer_workers.max(2),
             uploads: (settings.transfer_workers.max(2) * 3 / 4).max(1),
@@ -195,12 +212,17 @@ impl Server {
                 return Err(error);
             }
         }
-        Ok(Server { addresses, stop: Some(Box::new(running)) })
+        Ok(Server { addresses, addresses_tls, stop: Some(Box::new(running)) })
     }
 
     /// The addresses listened on, with the ports taken.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses listened on for HTTPS, with the ports taken.
+    pub fn addresses_tls(&self) -> &[SocketAddr] {
+        &self.addresses_tls
     }
 
     /// No new connections, quiet ones are closed at once, running requests may end within `grace`; then the threads
@@ -342,7 +364,7 @@ impl<S: Service> Keeper<S> {
             let Some(listener) = self.listeners.get(key) else { return };
             match listener.get().accept() {
                 Ok((socket, peer)) => {
-                    if let Err(error) = self.admit(socket, peer) {
+                    if let Err(error) = self.admit(socket, peer, key) {
                         self.failed(&error);
                     }
                 }
@@ -369,13 +391,13 @@ impl<S: Service> Keeper<S> {
         thread::sleep(ACCEPT_PAUSE);
     }
 
-    fn admit(&mut self, socket: TcpStream, peer: SocketAddr) -> io::Result<()> {
+    fn admit(&mut self, socket: TcpStream, peer: SocketAddr, door: usize) -> io::Result<()> {
         let settings = &self.engine.settings;
         let table = &self.engine.table;
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let exempt = peer.ip().is_loopback() || settings.uncounted.contains(&peer.ip());
+        let exempt = peer.ip().is_loopback() || settings.proxies.contains(peer.ip());
         if !exempt && !table.count(peer.ip(), settings.max_per_address) {
             self.turn_away(socket, peer, "Too many connections from this address");
             return Ok(());
@@ -393,8 +415,9 @@ impl<S: Service> Keeper<S> {
         };
         let seat = Seat { engine: self.engine.clone(), key, counted: (!exempt).then_some(peer) };
         let watched = Watched::new(&self.engine.readiness, Arc::new(socket), key)?;
-        Connection::new(watched, peer, seat).await_head();
-        Ok(())
+        // The doors for HTTPS come after the others.
+        let tls = settings.tls.as_deref().filter(|_| door >= settings.listen.len());
+        Connection::admit(watched, peer, seat, tls)
     }
 
     /// A short 503 for a connection there is no room for.
@@ -430,7 +453,11 @@ fn listen(address: SocketAddr, settings: &Settings) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // One socket for both families, unless the other one is asked for by itself.
-        let both = settings.listen.iter().any(|other| other.is_ipv4() && other.port() == address.port());
+        let both = settings
+            .listen
+            .iter()
+            .chain(&settings.listen_tls)
+            .any(|other| other.is_ipv4() && other.port() == address.port());
         socket.set_only_v6(both)?;
     }
     // On Windows the same option would let another program take the port.

@@ -33,6 +33,7 @@ mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
+mod tls;
 mod winget;
 mod winget_source;
 mod wire;
