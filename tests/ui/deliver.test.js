@@ -70,6 +70,7 @@ describe('pages of a box in use', () => {
     const raw = (await page.locator('dialog .snippet code').first().textContent()).trim();
     await page.judge('key-secret');
     await page.getByRole('button', { name: 'I have stored it' }).click();
+    await page.locator('dialog').waitFor({ state: 'detached' });
     await page.settle();
     assert.ok(!(await page.content()).includes(raw));
     const { fingerprint } = await (await fetch(`${server.base}/fetch/${raw}`, { headers: { 'X-Api-Token': raw } })).json();
