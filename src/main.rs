@@ -106,6 +106,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     };
     let apps = Arc::new(Apps::open(store.clone(), clock.clone()).map_err(|e| spoken(&e))?);
     let winget = Arc::new(Winget::open(&store).map_err(|e| spoken(&e))?);
+    packhouse::winget::sweep::run(&store, clock.now()).map_err(|e| spoken(&e))?;
     let settings = Arc::new(Settings {
         data: options.data.clone(),
         max_upload: options.max_upload,
@@ -117,10 +118,12 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         redirect_to: OnceLock::new(),
     });
     let certificates = certificates(options, &store, &clock)?;
-    let jobs = wiring::start_jobs(&store, &clock).map_err(|e| spoken(&e))?;
+    let roots = std::env::var_os("PACKHOUSE_LOCAL_ROOTS").map(|roots| std::env::split_paths(&roots).collect());
+    let (jobs, syncs) =
+        wiring::start_jobs(&store, &clock, roots.unwrap_or_default(), &options.data).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
     let rooms = Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone());
-    let rooms = rooms.with(winget.clone()).with(certificates.clone());
+    let rooms = rooms.with(winget.clone()).with(certificates.clone()).with(syncs.clone());
     let app = App {
         store: store.clone(),
         identity: identity.clone(),
@@ -164,6 +167,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     }
     log::info!("stopping: running requests get {} s", GRACE.as_secs());
     server.stop(GRACE);
+    syncs.stop_schedule();
     jobs.stop(GRACE);
     apps.stop();
     winget.stop();

@@ -9,6 +9,7 @@ use crate::apps::{
 use crate::certificates::pages as tls;
 use crate::console;
 use crate::error::{Error, Result};
+use crate::feeds::{self, upstream_api};
 use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
 use crate::http::{Head, Lane, Request, Response, Router, allow_value};
 use crate::identity::Principal;
@@ -253,7 +254,16 @@ const WINGET: &[Line] = &[
 
 /// Upstreams, repositories and packages.
 #[rustfmt::skip]
-const FEEDS: &[Line] = &[];
+const FEEDS: &[Line] = &[
+    (Get,     "/upstream",                 Gate::Open,  QUICK, upstream_api::list,     feeds::error_response),
+    (Post,    "/upstream",                 Gate::Admin, SLOW,  upstream_api::create,   feeds::error_response),
+    (Get,     "/upstream/{name}",          Gate::Open,  QUICK, upstream_api::show,     feeds::error_response),
+    (Put,     "/upstream/{name}",          Gate::Admin, SLOW,  upstream_api::put,      feeds::error_response),
+    (Delete,  "/upstream/{name}",          Gate::Admin, SLOW,  upstream_api::delete,   feeds::error_response),
+    (Get,     "/upstream/{name}/packages", Gate::Open,  SLOW,  upstream_api::packages, feeds::error_response),
+    (Get,     "/upstream/{name}/sync",     Gate::Open,  SLOW,  upstream_api::sync,     feeds::error_response),
+    (Delete,  "/upstream/{name}/sync",     Gate::Admin, SLOW,  upstream_api::cancel,   feeds::error_response),
+];
 
 /// The web UI and what it asks beyond the dialects.
 #[rustfmt::skip]

@@ -1,11 +1,13 @@
 //! What the core asks of the floors above it, registered once at start: who holds a blob, what to do when one is
 //! damaged, which jobs there are.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Time};
 use crate::error::Result;
+use crate::feeds::sync::Syncs;
 use crate::jobs::Jobs;
 use crate::store::Store;
 use crate::{audit, catalog};
@@ -38,11 +40,17 @@ pub fn register_rules(store: &Arc<Store>, clock: &Arc<Clock>) {
     });
 }
 
-/// The queue with every kind of job; takes up what an earlier run left.
+/// The queue with every kind of job, and the desk of syncs, which lets upstreams be directories below `roots` only
+/// (anywhere when there are none) and never `data`; both take up what an earlier run left.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>) -> Result<Jobs> {
+pub fn start_jobs(
+    store: &Arc<Store>,
+    clock: &Arc<Clock>,
+    roots: Vec<PathBuf>,
+    data: &Path,
+) -> Result<(Jobs, Arc<Syncs>)> {
     let jobs = Jobs::new(store.clone(), clock.clone());
     let weak = Arc::downgrade(store);
     jobs.register("scrub", 3, move |context| {
@@ -57,6 +65,7 @@ pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>) -> Result<Jobs> {
         }
         Ok(format!("{} artifacts read, {} damaged", found.artifacts, found.damaged.len()))
     });
+    crate::winget::sweep::register(&jobs, store, clock);
     let weak = Arc::downgrade(store);
     let time = clock.clone();
     jobs.register("audit-expire", 3, move |context| {
@@ -66,8 +75,10 @@ pub fn start_jobs(store: &Arc<Store>, clock: &Arc<Clock>) -> Result<Jobs> {
     });
     jobs.every(AUDIT_PERIOD, "audit-expire", "audit");
     jobs.every(SCRUB_PERIOD, "scrub", "shelf");
+    let syncs = Syncs::open(store, clock, &jobs, roots, data.to_owned())?;
     jobs.start()?;
-    Ok(jobs)
+    syncs.start_schedule();
+    Ok((jobs, syncs))
 }
 
 /// Removes the events that are older than they are kept, the oldest first, in small transactions.

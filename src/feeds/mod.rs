@@ -8,6 +8,10 @@ pub mod order;
 pub mod package;
 pub mod publish;
 pub mod rules;
+pub mod sync;
+pub mod upstream;
+pub mod upstream_api;
+pub mod upstream_rules;
 
 pub use desk::Desk;
 

@@ -10,6 +10,7 @@ pub mod control;
 pub mod deb;
 mod exe;
 pub mod fault;
+pub mod index;
 mod magic;
 mod msi;
 mod msix;

@@ -148,6 +148,18 @@ impl Jobs {
         self.queue.register(kind, retries, Box::new(run));
     }
 
+    /// Says how jobs of a `kind` are done that has `width` threads of its own, so that it neither waits for other kinds
+    /// nor holds them up. Such a job is neither tried again nor begun anew after a restart: whoever asked for it asks
+    /// again.
+    pub fn register_apart(
+        &self,
+        kind: &'static str,
+        width: usize,
+        run: impl Fn(&Context) -> Result<String> + Send + Sync + 'static,
+    ) {
+        self.queue.register_apart(kind, width, Box::new(run));
+    }
+
     /// Has a registered kind done once every `period`, by [`Jobs::tick`]; for the first time after one period.
     pub fn every(&self, period: Duration, kind: &'static str, target: &str) {
         self.queue.every(period, kind, target);
@@ -157,6 +169,13 @@ impl Jobs {
     pub fn start(&self) -> Result<()> {
         let now = self.queue.now();
         let open = self.queue.store().read(open_jobs)?;
+        let cut_off = |job: &Job| job.state == State::Running && !self.queue.resumes(&job.kind);
+        let (lost, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, job)| cut_off(job));
+        if !lost.is_empty() {
+            self.queue.store().commit(move |tx| {
+                lost.iter().try_for_each(|(id, _)| finish(tx, *id, State::Failed, "interrupted", now))
+            })?;
+        }
         if open.iter().any(|(_, job)| job.state == State::Running) {
             self.queue.store().commit(move |tx| {
                 for (id, mut job) in open_jobs(tx)? {

@@ -35,6 +35,8 @@ pub(super) struct Queue {
 
 struct Registered {
     retries: u32,
+    lane: Lane,
+    resumes: bool,
     run: Run,
 }
 
@@ -47,7 +49,17 @@ struct Inside {
     stopping: bool,
 }
 
+/// Threads that jobs share: the ordinary ones, or those of one kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Lane {
+    name: &'static str,
+    width: usize,
+}
+
+const ORDINARY: Lane = Lane { name: "", width: THREADS };
+
 struct Waiting {
+    lane: Lane,
     kind: String,
     target: String,
     /// Not before; none for at once.
@@ -55,6 +67,7 @@ struct Waiting {
 }
 
 struct Running {
+    lane: Lane,
     target: String,
     live: Arc<Live>,
 }
@@ -88,7 +101,25 @@ impl Queue {
 
     pub(super) fn register(&self, kind: &'static str, retries: u32, run: Run) {
         let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
-        kinds.insert(kind, Arc::new(Registered { retries, run }));
+        kinds.insert(kind, Arc::new(Registered { retries, lane: ORDINARY, resumes: true, run }));
+    }
+
+    pub(super) fn register_apart(&self, kind: &'static str, width: usize, run: Run) {
+        let lane = Lane { name: kind, width: width.max(1) };
+        let mut kinds = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+        kinds.insert(kind, Arc::new(Registered { retries: 0, lane, resumes: false, run }));
+    }
+
+    /// Whether a job of this kind that a stop of the program cut off is begun anew.
+    pub(super) fn resumes(&self, kind: &str) -> bool {
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        kinds.get(kind).is_none_or(|kind| kind.resumes)
+    }
+
+    fn waiting(&self, kind: String, target: String) -> Waiting {
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        let lane = kinds.get(kind.as_str()).map_or(ORDINARY, |kind| kind.lane);
+        Waiting { lane, kind, target, due: None }
     }
 
     pub(super) fn knows(&self, kind: &str) -> bool {
@@ -109,20 +140,22 @@ impl Queue {
 
     /// Opens the queue with what waits already.
     pub(super) fn begin(self: &Arc<Self>, jobs: impl Iterator<Item = (JobId, String, String)>) {
+        let jobs: Vec<_> = jobs.map(|(id, kind, target)| (id, self.waiting(kind, target))).collect();
         let mut inside = self.inside();
         inside.started = true;
-        for (id, kind, target) in jobs {
+        for (id, waiting) in jobs {
             // What was queued between the look at the rows and now is there already, or even running.
             if !inside.running.contains_key(&id) {
-                inside.waiting.entry(id).or_insert(Waiting { kind, target, due: None });
+                inside.waiting.entry(id).or_insert(waiting);
             }
         }
         self.hire(&mut inside);
     }
 
     pub(super) fn add(self: &Arc<Self>, id: JobId, kind: String, target: String) {
+        let waiting = self.waiting(kind, target);
         let mut inside = self.inside();
-        inside.waiting.insert(id, Waiting { kind, target, due: None });
+        inside.waiting.insert(id, waiting);
         self.hire(&mut inside);
         self.changed.notify_all();
     }
@@ -132,8 +165,13 @@ impl Queue {
         if !inside.started || inside.stopping {
             return;
         }
-        let wanted = inside.waiting.len() + inside.running.len();
-        while inside.threads < wanted.min(THREADS) {
+        let mut lanes: HashMap<&str, (usize, usize)> = HashMap::new();
+        let waiting = inside.waiting.values().map(|waiting| waiting.lane);
+        for lane in waiting.chain(inside.running.values().map(|running| running.lane)) {
+            lanes.entry(lane.name).or_insert((0, lane.width)).0 += 1;
+        }
+        let wanted = lanes.values().map(|(jobs, width)| jobs.min(width)).sum();
+        while inside.threads < wanted {
             let queue = Arc::clone(self);
             let work = move || queue.work();
             match thread::Builder::new().name("jobs".into()).stack_size(STACK).spawn(work) {
@@ -302,12 +340,15 @@ fn next(inside: &mut Inside, now: Instant) -> Next {
     if inside.stopping {
         return Next::Leave;
     }
-    let free = |waiting: &Waiting| inside.running.values().all(|running| running.target != waiting.target);
+    let free = |waiting: &Waiting| {
+        let beside = inside.running.values().filter(|running| running.lane == waiting.lane).count();
+        beside < waiting.lane.width && inside.running.values().all(|running| running.target != waiting.target)
+    };
     let due = |waiting: &Waiting| waiting.due.is_none_or(|due| due <= now);
     let found = inside.waiting.iter().find(|(_, waiting)| due(waiting) && free(waiting)).map(|(id, _)| *id);
     if let Some((id, waiting)) = found.and_then(|id| inside.waiting.remove_entry(&id)) {
         let live = Arc::default();
-        inside.running.insert(id, Running { target: waiting.target.clone(), live });
+        inside.running.insert(id, Running { lane: waiting.lane, target: waiting.target.clone(), live });
         return Next::Run(id, waiting);
     }
     // Whoever runs a job of a busy target takes the next one of it: nothing to wait for here.
@@ -338,7 +379,12 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(9);
         let mut inside = Inside::default();
-        let waiting = |target: &str, due| Waiting { kind: "k".into(), target: target.into(), due };
+        let waiting = |target: &str, due| Waiting {
+            lane: Lane { name: "", width: 9 },
+            kind: "k".into(),
+            target: target.into(),
+            due,
+        };
         inside.waiting.insert(JobId(1), waiting("a", Some(later)));
         inside.waiting.insert(JobId(2), waiting("b", None));
         inside.waiting.insert(JobId(3), waiting("b", None));
@@ -353,6 +399,11 @@ mod tests {
         assert!(matches!(next(&mut inside, now), Next::Run(JobId(3), _)));
         assert!(matches!(next(&mut inside, later), Next::Run(JobId(1), _)));
         assert!(matches!(next(&mut inside, later), Next::Leave));
+        let narrow = |target: &str| Waiting { lane: Lane { name: "n", width: 1 }, ..waiting(target, None) };
+        inside.waiting.insert(JobId(6), narrow("x"));
+        inside.waiting.insert(JobId(7), narrow("y"));
+        assert!(matches!(next(&mut inside, later), Next::Run(JobId(6), _)));
+        assert!(matches!(next(&mut inside, later), Next::Leave), "the lane is full");
         inside.stopping = true;
         inside.waiting.insert(JobId(5), waiting("z", None));
         assert!(matches!(next(&mut inside, later), Next::Leave));

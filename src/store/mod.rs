@@ -17,6 +17,7 @@ use table::{ReadTx, WriteTx};
 
 mod backend;
 mod barrier;
+mod batch;
 mod blob;
 mod check;
 mod collect;
@@ -37,12 +38,13 @@ mod sys;
 pub mod table;
 mod verify;
 
+pub use batch::Batch;
 pub use blob::Blob;
 pub use disk::human;
 pub use open::{OpenError, Options};
 pub use patchwork::Patchwork;
 pub use schema::INFO;
-pub use stage::{Stage, Staged};
+pub use stage::{Loose, Stage, Staged};
 pub use verify::{Catalog, Verdict, VerifyOptions, verify};
 
 /// How long an upload waits for deleted blobs to go before it is told that there is no room.
@@ -130,6 +132,14 @@ impl Store {
             }
             other => other,
         }
+    }
+
+    /// A batch of files that are flushed together; to be made before they are staged.
+    ///
+    /// # Errors
+    /// `Busy` when the disk does not answer.
+    pub fn batch(&self) -> Result<Batch> {
+        Batch::new(self.inner.shelf.clone())
     }
 
     /// A new stage file that comes in pieces.
@@ -286,8 +296,10 @@ impl Inner {
         let mut placed = Vec::new();
         let result = {
             let _gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+            let disk = self.shelf.before_placing(staged.len())?;
             let there = self.shelf.place(&mut staged, &mut placed);
-            let committed = there.and_then(|()| self.committer.commit_beside(f, || self.shelf.flush(&placed)));
+            let flush = || self.shelf.flush(&placed, disk.as_ref());
+            let committed = there.and_then(|()| self.committer.commit_beside(f, flush));
             if committed.is_ok() {
                 self.shelf.remember_placed(&placed);
             }

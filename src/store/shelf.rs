@@ -18,6 +18,8 @@ use crate::ids::Digest;
 
 /// Blobs whose health is remembered at most.
 const REMEMBERED: usize = 32 * 1024;
+/// From this many blobs placed at once the disk is flushed as a whole.
+const MANY: usize = 32;
 /// How long a whole check of a blob is believed.
 const BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -201,11 +203,24 @@ impl Shelf {
         Ok(())
     }
 
-    /// Has the names of newly placed blobs on the disk.
-    pub(super) fn flush(&self, placed: &[Digest]) -> io::Result<()> {
+    /// What [`Shelf::flush`] is to be given when `count` blobs are about to be placed.
+    pub(super) fn before_placing(&self, count: usize) -> Result<Option<File>> {
+        if count < MANY {
+            return Ok(None);
+        }
+        sys::whole_disk(&self.root).map_err(fault::disk)
+    }
+
+    /// Has the names of newly placed blobs on the disk: directory by directory, or all at once when there are many.
+    pub(super) fn flush(&self, placed: &[Digest], disk: Option<&File>) -> io::Result<()> {
         #[cfg(test)]
         if self.flush_fails.load(Ordering::SeqCst) {
             return Err(io::Error::other("asked to fail"));
+        }
+        if let Some(disk) = disk.filter(|_| placed.len() >= MANY) {
+            sys::flush_disk(disk)?;
+            crash::point("directory-flushed");
+            return Ok(());
         }
         let touched: HashSet<PathBuf> = placed.iter().map(|digest| self.prefix(digest)).collect();
         for prefix in touched {

@@ -184,12 +184,23 @@ impl Stage {
     }
 
     /// Flushes and closes the file. A flush that fails is final: the bytes are dropped.
-    pub fn finish(mut self) -> Result<Staged> {
+    pub fn finish(self) -> Result<Staged> {
+        self.close(true)
+    }
+
+    /// Closes the file without a flush: for one of many that [`super::Batch::flush`] has on the disk together.
+    pub fn finish_loose(self) -> Result<Loose> {
+        self.close(false).map(Loose)
+    }
+
+    fn close(mut self, flush: bool) -> Result<Staged> {
         if self.failed {
             return Err(Error::internal("a stage file was finished after an error"));
         }
         crash::point("body-complete");
-        self.file.sync_all().map_err(fault::disk)?;
+        if flush {
+            self.file.sync_all().map_err(fault::disk)?;
+        }
         self.finished = true;
         let staged = Staged {
             digest: Digest(std::mem::take(&mut self.hasher).finalize().into()),
@@ -198,7 +209,9 @@ impl Stage {
             lies_there: true,
         };
         drop(self);
-        crash::point("stage-flushed");
+        if flush {
+            crash::point("stage-flushed");
+        }
         Ok(staged)
     }
 }
@@ -319,7 +332,33 @@ pub struct Staged {
     lies_there: bool,
 }
 
+/// A whole and closed file that is not known to be on the disk. Dropping it removes the file.
+#[derive(Debug)]
+pub struct Loose(pub(super) Staged);
+
+impl Loose {
+    /// The SHA-256 of the bytes.
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// Their number.
+    pub fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// Opens it for reading.
+    pub fn open(&self) -> io::Result<File> {
+        self.0.open()
+    }
+}
+
 impl Staged {
+    /// Has the bytes on the disk, through a handle of its own.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        File::options().write(true).open(&self.path)?.sync_all()
+    }
+
     /// A file in the stage directory that is whole, flushed and hashed already.
     pub(super) fn adopt(path: PathBuf, digest: Digest, size: u64) -> Staged {
         Staged { digest, size, path, lies_there: true }

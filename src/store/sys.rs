@@ -35,6 +35,23 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     return path.metadata().map(|_| ());
 }
 
+/// A handle on the disk that holds `directory`, for [`flush_disk`], where the system can flush a whole disk and tell
+/// whether a write failed since the handle was made.
+pub(super) fn whole_disk(directory: &Path) -> io::Result<Option<File>> {
+    #[cfg(target_os = "linux")]
+    return File::open(directory).map(Some);
+    #[cfg(not(target_os = "linux"))]
+    return directory.metadata().map(|_| None);
+}
+
+/// Has everything written to the disk of this handle reach it.
+pub(super) fn flush_disk(disk: &File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::syncfs(disk).map_err(io::Error::from);
+    #[cfg(not(target_os = "linux"))]
+    return disk.sync_all();
+}
+
 /// Puts a small file that only this user may read in its place, whole or not at all, and on the disk.
 pub(super) fn replace_private(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let beside = directory.join(format!("{name}.new"));

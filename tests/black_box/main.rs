@@ -34,5 +34,7 @@ mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
 mod tls;
+mod upstreams;
+mod winget;
 mod winget_source;
 mod wire;

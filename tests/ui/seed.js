@@ -133,5 +133,27 @@ export async function seed(server) {
   const token = await seedProducts(ask, server);
   await seedRefpacks(ask);
   await seedPeople(ask);
+  await seedWindows(ask);
   return { ask, token };
+}
+
+/** Windows packages, where the server has that door. */
+export async function seedWindows(ask) {
+  const { tenant } = await ask.json('/ui/api/session');
+  const at = (path) => `/cloud/client/api/${tenant}/${path}`;
+  if ((await ask(at('get_packages'), { method: 'POST' })).status !== 200) return false;
+  const logo = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+  const add = (id, name, publisher, description, files = []) => post(ask, at('add_package'), form({ package_id: id, package_name: name, package_publisher: publisher, package_description: description }, files));
+  await add('Contoso.Reader', 'Contoso Reader', 'Contoso', 'Reads what others write.', [['Logo', 'logo.png', logo]]);
+  await add('Notepad++.Notepad++', 'Notepad++', 'Notepad++ Team', UGLY.script);
+  await add('Empty.Shelf', UGLY.rtl, UGLY.emoji, UGLY.long);
+  const upload = async (id, version, arch, type, name) => {
+    const bytes = Buffer.from(`${name} ${version} ${arch} ${'.'.repeat(4000)}`);
+    const done = await ask.json(at('upload_package_version'), { method: 'POST', headers: { 'X-File-ID': `${name}_${version.replaceAll('.', '')}${arch.length}`, 'Content-Range': `bytes 0-${bytes.length - 1}/${bytes.length}` }, body: bytes });
+    await post(ask, at(`add_package_version/${encodeURIComponent(id)}`), form({ server_filename: done.server_filename, package_version: version, file_architect: arch, file_type: type, file_scope: 'machine', productcode: '{0F1E2D3C-0000-4000-8000-000000000001}' }));
+  };
+  for (const version of ['7.0', '7.1', '7.10']) for (const arch of ['x64', 'arm64']) await upload('Contoso.Reader', version, arch, 'MSI', `reader-${arch}.msi`);
+  await upload('Notepad++.Notepad++', '8.6', 'x64', 'EXE', 'npp.exe');
+  for (const name of ['desk-01', 'desk-02', 'line-7']) await post(ask, at('add_client'), form({ client_name: name }));
+  return true;
 }

@@ -85,3 +85,39 @@ test('a broken connection can be tried again', async () => {
   await page.getByText('Done').waitFor();
   await page.close_();
 });
+
+test('an installer goes up in pieces, pauses, goes on, and becomes a Windows package', async () => {
+  const page = await browser.open(server);
+  page.excuse(ABSENT);
+  const bytes = Buffer.concat([Buffer.from('MZ'), randomBytes(20_000_000)]);
+  await page.visit('#/upload');
+  let pieces = 0;
+  await page.route('**/upload_package_version', async (route) => {
+    pieces += 1;
+    // The second piece never arrives: the upload is paused in the middle of it.
+    if (pieces === 2) {
+      await page.getByRole('button', { name: /^Pause/ }).click();
+      await route.abort().catch(() => {});
+    } else await route.continue();
+  });
+  await choose(page, { name: 'Helper-3.1.0-x64.exe', bytes });
+  await page.getByRole('radio', { name: 'Windows package' }).check();
+  await page.locator('form').getByRole('button', { name: 'Upload', exact: true }).click();
+  await page.getByText('Paused').waitFor();
+  await page.judge('upload-paused');
+  await page.getByRole('button', { name: /^Go on/ }).click();
+  const drawer = page.getByRole('dialog', { name: 'Windows package' });
+  await drawer.waitFor();
+  await page.judge('upload-installer');
+  assert.equal(await drawer.getByLabel('Version').inputValue(), '3.1.0');
+  await drawer.getByLabel('Publisher').fill('Acme & <Co>');
+  assert.equal(await drawer.getByLabel('Package id').inputValue(), 'AcmeCo.Helper');
+  await drawer.getByRole('button', { name: 'Add to Windows packages' }).click();
+  await page.getByText('is AcmeCo.Helper 3.1.0').waitFor();
+  assert.equal(pieces, 5, 'a piece that arrived is sent again only to ask what is there');
+  const api = await server.signIn();
+  const { tenant } = await api.json('/ui/api/session');
+  const [version] = await api.json(`/cloud/client/api/${tenant}/get_package_versions/AcmeCo.Helper`);
+  assert.equal(version.INSTALLER_SHA256, createHash('sha256').update(bytes).digest('hex'));
+  await page.close_();
+});

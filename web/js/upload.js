@@ -100,10 +100,18 @@ export function doorsOf(kinds, available) {
   return doors;
 }
 
-/** Sends files to a door: `work(task)` does one; `words` says where it goes; `href` is where the result is looked at. */
-export function send(items, { words, href, work, pausable = false }) {
+/** Says that a task has changed outside of this module. */
+export function told() {
+  tell();
+}
+
+/**
+ * Sends files to a door: `work(task)` does one; `words` says where it goes; `href` is where the result is looked at;
+ * `describe(task)` asks for what is still to be said once the bytes are there.
+ */
+export function send(items, { words, href, work, pausable = false, describe = null }) {
   const made = items.map((item) => {
-    const task = { ...item, words, href, work, pausable, state: 'queued', sent: 0, total: item.file.size, problem: '', rate: 0, at: 0 };
+    const task = { ...item, words, href, work, pausable, describe, state: 'queued', sent: 0, total: item.file.size, problem: '', rate: 0, at: 0 };
     tasks.push(task);
     drop(item.id);
     return task;
@@ -181,12 +189,9 @@ export async function chunked(task, progress) {
   const id = `${file.name.replace(/[/\\\p{Cc}]/gu, '_').slice(-120)}_${file.size}${file.lastModified}`;
   const signal = task.abort.signal;
   const plain = encodeURIComponent(id).slice(0, 250);
-  let known = await api.get(path, { headers: { 'X-File-ID': plain }, signal, quiet: true }).catch((error) => {
-    if (error.name === 'AbortError') throw error;
-    return null;
-  });
-  if (known?.total !== file.size) known = null;
-  let missing = known ? known.missing : [[0, file.size - 1]];
+  // Sent again, the first piece costs little and tells what else of this file is there already.
+  let known = null;
+  let missing = [[0, file.size - 1]];
   while (!known?.complete) {
     const [first, end] = missing[0];
     const stop = Math.min(end, first + CHUNK - 1);

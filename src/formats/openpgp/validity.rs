@@ -73,7 +73,8 @@ fn subkey(certificate: &SignedPublicKey, place: usize, now: i64) -> Result<(), R
     }
     // The subkey must have agreed to belong to this certificate.
     let back = binding.embedded_signature().filter(|back| is_good_hash(back));
-    if !back.is_some_and(|back| back.verify_primary_key_binding(&subkey.key, primary).is_ok()) {
+    let confirmed = back.map(|back| back.verify_primary_key_binding(&subkey.key, primary));
+    if !matches!(confirmed, Some(Ok(()))) {
         return Err("does not confirm its certificate".to_owned());
     }
     lives(i64::from(subkey.key.created_at().as_secs()), binding, now)

@@ -21,7 +21,7 @@ fn pairs(seed: u64, parts: &[&str]) -> Vec<(String, String)> {
     let mut random = Random::new(seed);
     let pair = |_| {
         let (head, a, b) = (version(&mut random, parts), version(&mut random, parts), version(&mut random, parts));
-        if random.next() % 2 == 0 { (format!("{head}{a}"), format!("{head}{b}")) } else { (a, b) }
+        if random.next().is_multiple_of(2) { (format!("{head}{a}"), format!("{head}{b}")) } else { (a, b) }
     };
     (0..PAIRS).map(pair).collect()
 }

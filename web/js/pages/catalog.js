@@ -3,7 +3,7 @@ import { h } from '../dom.js';
 import { api } from '../api.js';
 import { keepQuery, link } from '../router.js';
 import { pageHead } from '../parts/page.js';
-import { linkButton } from '../parts/button.js';
+import { button, linkButton } from '../parts/button.js';
 import { badge, kind } from '../parts/badge.js';
 import { size, time } from '../parts/digest.js';
 import { table } from '../parts/table.js';
@@ -48,7 +48,15 @@ export function render(ctx) {
   const filtered = () => filter.q || filter.kind || filter.held || filter.arch;
   const words = () => `No artifact matches${filter.q ? ` “${filter.q}”` : ''}${filter.kind ? ` in ${filter.kind}` : ''}${filter.arch ? ` for ${filter.arch}` : ''}${filter.held ? `, held by: ${door({ kind: filter.held }).label}` : ''}`;
   const list = table({
-    caption: 'Artifacts', keyOf: (row) => row.digest, sort: filter.sort,
+    caption: 'Artifacts', pick: (row) => row.name,
+    toolbar: (rows, clear) => button('Add to repository…', { look: 'small', icon: 'layers', onclick: async () => {
+      const { addManyDrawer } = await import('../parts/offer.js');
+      if (await addManyDrawer(rows)) {
+        clear();
+        list.reload();
+      }
+    } }),
+    keyOf: (row) => row.digest, sort: filter.sort,
     columns: [
       { label: 'Name', head: true, sort: 'name', cell: (row) => h('div', { class: 'with-kind' }, kind(row.kind, 'small'), h('div', { class: 'grow' }, h('a', { href: link('/artifact/:digest', { digest: row.digest }) }, row.name), row.file !== row.name && h('div', { class: 'small muted' }, row.file))) },
       { label: 'Version', cell: (row) => row.version },

@@ -1,7 +1,7 @@
 // How this box is doing, what runs, what came last, and what to do next.
 import { append, h, icon, replace } from '../dom.js';
 import { api } from '../api.js';
-import { bytes, count, number } from '../format.js';
+import { bytes, count, instant, number } from '../format.js';
 import { link } from '../router.js';
 import { card, pageHead } from '../parts/page.js';
 import { badge, kind } from '../parts/badge.js';
@@ -20,7 +20,7 @@ export async function render(ctx) {
     api.get('/repo', { signal: ctx.signal }).catch(() => null),
   ]);
   if (!shown.operator) return guest(ctx);
-  const page = h('div', { class: 'page' }, pageHead({ title, lead: greeting(ctx.user) }));
+  const page = h('div', { class: 'page' }, pageHead({ title, lead: [greeting(ctx.user), Date.now() - instant(shown.at) > 60_000 && [' Figures from ', time(shown.at), '.']] }));
   if (shown.artifacts === 0) {
     page.append(start(repos));
     return page;

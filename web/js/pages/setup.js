@@ -133,6 +133,6 @@ function reached() {
   return h('div', { class: 'stack' },
     h('p', null, 'You reach it at'), snippet({ label: 'This address', language: 'text', text: location.origin }),
     local && notice('info', 'This address works on this machine only. Other machines use its name or its address in the network, with the same port.'),
-    secure ? notice('ok', 'The connection is encrypted, as winget needs it.') : notice('info', 'The connection is plain HTTP. apt, dnf and downloads work with it: packages are checked by signature and digest. winget takes HTTPS only; it can be switched on later where the server is started.'),
+    secure ? notice('ok', 'The connection is encrypted, as winget needs it.') : notice('info', 'The connection is plain HTTP. apt, dnf and downloads work with it: packages are checked by signature and digest. winget takes HTTPS only. It is switched on where the server is started, now or later: --tls-listen 0.0.0.0:8443 makes a certificate authority of your own, and the address /tls tells each machine how to trust it; --tls-cert and --tls-key take a certificate you have.'),
     h('p', { class: 'muted small' }, 'A fixed public address for links is set at the start of the server, by --public-url or PACKHOUSE_PUBLIC_URL.'));
 }

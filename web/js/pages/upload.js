@@ -63,22 +63,28 @@ function row(task) {
   const bar = progress(`Upload of ${task.file.name}`);
   const acts = h('div', { class: 'actions' });
   const problem = h('p', { class: 'problem', role: 'alert' });
-  const node = h('li', { class: 'stack stack-tight' }, h('div', { class: 'with-kind' }, kind(task.kind, 'small'), h('div', { class: 'grow' }, h('div', { dir: 'auto' }, task.file.name), h('div', { class: 'small muted' }, task.words)), acts), bar, problem);
+  const words_ = h('div', { class: 'small muted' }, task.words);
+  const node = h('li', { class: 'stack stack-tight' }, h('div', { class: 'with-kind' }, kind(task.kind, 'small'), h('div', { class: 'grow' }, h('div', { dir: 'auto' }, task.file.name), words_), acts), bar, problem);
   let shown = '';
   node.update = (now) => {
     const left = now.rate > 0 ? (now.total - now.sent) / now.rate : null;
-    const words = { queued: 'Waiting for its turn', paused: 'Paused', failed: 'Not uploaded', done: 'Done' }[now.state] ?? (now.sent >= now.total ? 'Checking and storing…' : `${bytes(now.sent)} of ${bytes(now.total)}`);
+    const words = { queued: 'Waiting for its turn', paused: 'Paused', failed: 'Not uploaded', done: now.describe && !now.described ? 'Uploaded; not described yet' : 'Done' }[now.state] ?? (now.sent >= now.total ? 'Checking and storing…' : `${bytes(now.sent)} of ${bytes(now.total)}`);
     bar.at(now.sent, now.total || 1, words, now.state === 'sending' && now.rate > 0 && now.sent < now.total ? `${bytes(now.rate)}/s, ${duration(left)} left` : now.state === 'done' ? '' : percent(now.sent, now.total));
     bar.tone(now.state === 'failed' ? 'bad' : '');
-    if (shown === now.state) return;
-    shown = now.state;
+    if (shown === `${now.state} ${now.words}`) return;
+    const arrived = shown !== '' && now.state === 'done' && now.describe && !now.described;
+    shown = `${now.state} ${now.words}`;
+    replace(words_, now.words);
     replace(problem, now.state === 'failed' && now.problem);
     replace(acts,
       now.state === 'sending' && now.pausable && button(`Pause ${now.file.name}`, { look: 'icon', icon: 'pause', onclick: () => uploads.pause(now) }),
       now.state === 'paused' && button(`Go on with ${now.file.name}`, { look: 'icon', icon: 'play', onclick: () => uploads.again(now) }),
       now.state === 'failed' && button('Retry', { look: 'small', icon: 'retry', onclick: () => uploads.again(now) }),
+      now.state === 'done' && now.describe && !now.described && button('Describe the package…', { look: 'primary small', onclick: () => now.describe(now).catch((error) => announce(error.message)) }),
       now.state === 'done' && now.href && linkButton('Open', typeof now.href === 'function' ? now.href(now) : now.href, { look: 'small' }),
       now.state !== 'done' && button(`Cancel ${now.file.name}`, { look: 'icon', icon: 'x', onclick: () => uploads.cancel(now) }));
+    // The bytes are there: what is left to say is asked at once, unless something else is being asked.
+    if (arrived && !document.querySelector('dialog[open]')) now.describe(now).catch((error) => announce(error.message));
   };
   node.update(task);
   return node;

@@ -2,7 +2,6 @@
 import { h, replace, uid } from '../dom.js';
 import { api } from '../api.js';
 import { link } from '../router.js';
-import { state } from '../state.js';
 import * as uploads from '../upload.js';
 import { field, form, side, check } from './field.js';
 import { notice } from './notice.js';
@@ -104,41 +103,9 @@ function appForm(items, door, { apps }) {
   return box;
 }
 
-const TYPES = { msi: 'MSI', msix: 'MSIX', exe: 'EXE', zip: 'ZIP' };
-
 function wingetForm(items) {
-  const [item] = items;
-  const { guessed } = item;
-  const tenant = `/cloud/client/api/${encodeURIComponent(state.user.tenant)}`;
-  const plain = (text) => text.replace(/[^\p{L}\p{N}]+/gu, '');
-  const name = field({ label: 'Name', name: 'name', required: true, value: guessed.name });
-  const publisher = field({ label: 'Publisher', name: 'publisher', required: true, hint: 'Who made it, as people know them.' });
-  const id = field({ label: 'Package id', name: 'id', required: true, hint: 'Publisher.Name: what people type after winget install --id.', value: '' });
-  const propose = () => { if (!id.touched) id.value = [plain(publisher.value), plain(name.value)].filter(Boolean).join('.'); };
-  id.input.addEventListener('input', () => { id.touched = true; });
-  for (const one of [name, publisher]) one.input.addEventListener('input', propose);
-  propose();
-  const version = field({ label: 'Version', name: 'version', required: true, value: guessed.version });
-  const arch = field({ label: 'Architecture', name: 'arch', type: 'select', value: { amd64: 'x64', arm64: 'arm64', 386: 'x86' }[guessed.arch] ?? 'x64', options: ['x64', 'x86', 'arm64', 'arm', 'neutral'] });
-  const scope = field({ label: 'Installs for', name: 'scope', type: 'select', value: 'machine', options: [['machine', 'the whole machine'], ['user', 'one user']] });
-  const nested = item.kind === 'zip' && field({ label: 'Installer inside the archive', name: 'nested', required: true, hint: 'Its path, like setup/app.msi' });
-  return form({
-    fields: [side(publisher, name), id, side(version, arch, scope), nested], submit: submit(items), busy: 'Preparing…',
-    onsubmit: async (values) => {
-      const known = await api.get(`${tenant}/get_package_versions/${encodeURIComponent(values.id)}`, { quiet: true }).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
-      if (known === null) {
-        const body = new FormData();
-        for (const [key, value] of [['package_id', values.id], ['package_name', values.name], ['package_publisher', values.publisher], ['package_description', '']]) body.set(key, value);
-        await api.post(`${tenant}/add_package`, body);
-      }
-      uploads.send(items, { words: `to ${values.id} ${values.version}`, pausable: true, href: link('/windows/:id', { id: values.id }), work: async (task, progress) => {
-        const { server_filename: stored } = await uploads.chunked(task, progress);
-        const body = new FormData();
-        const inner = values.nested && values.nested.split('.').pop().toLowerCase();
-        const all = { server_filename: stored, package_version: values.version, file_architect: values.arch, file_type: TYPES[item.kind], file_scope: values.scope, ...(inner && { file_type_nested: TYPES[inner] ?? 'EXE', file_nested_path: values.nested }) };
-        for (const [key, value] of Object.entries(all)) body.set(key, value);
-        return api.post(`${tenant}/add_package_version/${encodeURIComponent(values.id)}`, body, { signal: task.abort.signal });
-      } });
-    },
-  });
+  return form({ fields: [h('p', { class: 'muted' }, 'The installer is uploaded first, in pieces that survive a broken line. Then it says itself what it is, and you check that.')], submit: submit(items), onsubmit: async () => {
+    const { sendInstaller, describeInstaller } = await import('./installer.js');
+    uploads.send(items, { words: 'to the Windows packages', pausable: true, work: sendInstaller, describe: describeInstaller });
+  } });
 }

@@ -25,8 +25,8 @@ export function field({ label, name, type = 'text', value = '', hint, required =
   const problem = h('p', { class: 'problem', id: `${id}-problem` });
   const node = h('div', { class: ['field', wide && 'field-wide', more] },
     h('label', { for: id }, label, optional && type !== 'select' && h('span', { class: 'optional' }, ' (optional)')),
-    hint && h('p', { class: 'hint', id: `${id}-hint` }, hint),
     after ? h('div', { class: 'input-with' }, input, after) : input,
+    hint && h('p', { class: 'hint', id: `${id}-hint` }, hint),
     problem);
   node.input = input;
   node.fieldName = name;

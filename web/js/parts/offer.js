@@ -1,6 +1,7 @@
 // Offers an artifact that is here already through another door, without a second upload.
 import { h, replace } from '../dom.js';
 import { api } from '../api.js';
+import { count } from '../format.js';
 import { announce } from './toast.js';
 import { drawer } from './drawer.js';
 import { field, form } from './field.js';
@@ -51,6 +52,23 @@ export async function offerDrawer(artifact) {
     const choice = field({ label: 'Through', name: 'door', type: 'select', options: doors.map((one) => [one.id, one.label]), onchange: (event) => draw(event.target.value) });
     draw(doors[0].id);
     return h('div', { class: 'stack' }, h('p', { class: 'muted' }, 'The file is stored once, however many doors offer it.'), doors.length > 1 && choice, box);
+  } });
+}
+
+/** Adds several artifacts to one repository; what does not fit its type is refused by the server as a whole. */
+export async function addManyDrawer(rows) {
+  const names = Object.keys(await api.get('/repo'));
+  const repos = (await Promise.all(names.slice(0, 200).map((name) => api.get(`/repo/${encodeURIComponent(name)}`).catch(() => null)))).filter(Boolean);
+  const fits = (repo) => repo.type === 'dir' || rows.every((row) => ({ deb: 'apt', rpm: 'yum' })[row.kind] === repo.type);
+  const fitting = repos.filter(fits);
+  return drawer({ title: `Add ${count(rows.length, 'artifact')} to a repository`, body: (close) => {
+    if (!fitting.length) return notice('info', repos.length ? 'No repository takes these together: apt takes deb, yum takes rpm, a directory takes everything.' : 'There is no repository yet. Make one under Repositories; then come back.');
+    const repo = field({ label: 'Repository', name: 'repo', type: 'select', options: fitting.map((one) => [one.name, `${one.name} (${one.type})`]) });
+    return form({ fields: [repo], submit: 'Add', busy: 'Publishing…', cancel: () => close(), onsubmit: async (values) => {
+      await api.patch(`/repo/${encodeURIComponent(values.repo)}/packages`, Object.fromEntries(rows.map((row) => [row.digest, true])));
+      announce(`${count(rows.length, 'artifact')} added to ${values.repo}`);
+      close(true);
+    } });
   } });
 }
 

@@ -1,0 +1,149 @@
+// One repository: its packages, the tree clients see, the lines to set up a machine, and its options.
+import { h, icon, replace } from '../dom.js';
+import { api } from '../api.js';
+import { bytes, count } from '../format.js';
+import { go, link } from '../router.js';
+import { base } from '../state.js';
+import { badge } from '../parts/badge.js';
+import { button, busy, linkButton } from '../parts/button.js';
+import { confirm } from '../parts/dialog.js';
+import { time } from '../parts/digest.js';
+import { drawer } from '../parts/drawer.js';
+import { dropzone } from '../parts/dropzone.js';
+import { empty } from '../parts/empty.js';
+import { field, form } from '../parts/field.js';
+import { packageTable } from '../parts/packages.js';
+import { card, facts, pageHead } from '../parts/page.js';
+import { progress } from '../parts/progress.js';
+import { repoFields } from '../parts/repofields.js';
+import { snippets } from '../parts/snippet.js';
+import { tabs } from '../parts/tabs.js';
+import { announce } from '../parts/toast.js';
+import { TAKES, changeRepo, copyInto, deleteRepo, packagesOf, patchPackages, repoNamed, repoNames, sendPackage, upstreamNames } from '../data/repos.js';
+import { packageUpload, repository } from '../snippets.js';
+
+export const title = (params) => params.name;
+
+export async function render(ctx, { name }) {
+  const [repo, packages] = await Promise.all([repoNamed(name, ctx.signal), packagesOf('repo', name, ctx.signal)]);
+  const add = () => addDrawer(repo, ctx);
+  return h('div', { class: 'page' },
+    pageHead({
+      title: name, badges: [badge(repo.type, 'accent', { plain: true }), h('span', { class: 'muted small' }, `${count(repo.packages, 'package')}, ${bytes(repo.size)}, published `, time(repo.updated_at))],
+      actions: [button('Copy from…', { icon: 'sync', onclick: () => copyDrawer(repo, ctx) }), button('Add packages', { look: 'primary', icon: 'plus', onclick: add })],
+    }),
+    tabs({ label: name, chosen: ctx.query.get('tab') ?? 'packages', onchange: (tab) => history.replaceState(null, '', link('/repositories/:name', { name }, { tab: tab === 'packages' ? '' : tab })), items: [
+      { id: 'packages', label: 'Packages', render: () => packageTable({
+        caption: `Packages of ${name}`, packages, pick: true,
+        toolbar: (rows) => button('Remove', { look: 'danger', icon: 'trash', onclick: () => removePackages(repo, rows, ctx) }),
+        empty: empty({ icon: 'layers', title: 'No package yet', text: 'It is published and signed already, only empty. Add packages from the catalog, drop files, or copy an upstream.', action: button('Add packages', { look: 'primary', icon: 'plus', onclick: add }) }),
+      }) },
+      { id: 'files', label: 'Files', render: () => filesOf(repo) },
+      { id: 'setup', label: 'Set up a machine', render: () => setup(repo, packages) },
+      { id: 'settings', label: 'Settings', render: () => settings(repo, ctx) },
+    ] }));
+}
+
+async function changed(work, ctx) {
+  const answer = await work;
+  announce(answer.changed ? `Published: +${answer.added} −${answer.removed} =${answer.packages}${answer.warnings.length ? `. ${answer.warnings.join(' ')}` : ''}` : 'Nothing changed');
+  ctx.refresh();
+}
+
+async function removePackages(repo, rows, ctx) {
+  const done = await confirm({ title: `Remove ${count(rows.length, 'package')} from ${repo.name}?`, text: 'Machines can no longer install them from here. Files that another door offers stay; others are gone after a while.', verb: 'Remove', danger: true, busy: 'Publishing…', work: () => patchPackages(repo.name, Object.fromEntries(rows.map((row) => [row.shasum, false]))) });
+  if (!done) return;
+  announce(`${count(rows.length, 'package')} removed`);
+  ctx.refresh();
+}
+
+async function addDrawer(repo, ctx) {
+  const kind = TAKES[repo.type];
+  let added = 0;
+  await drawer({ title: `Add packages to ${repo.name}`, wide: true, body: (close) => {
+    const sent = h('div', { class: 'stack', 'aria-live': 'polite' });
+    const found = h('ul', { class: 'lines' });
+    const note = (tone, ...words) => h('div', { class: `told told-${tone}` }, words);
+    const send = async (files) => {
+      for (const file of files) {
+        const bar = progress(`Uploading ${file.name}`);
+        const line = h('div', null, bar);
+        sent.append(line);
+        try {
+          const entry = await sendPackage(file, repo.name, (done, whole) => bar.at(done, whole, file.name, `${bytes(Math.min(done, whole))} of ${bytes(whole)}`));
+          added += 1;
+          replace(line, note('ok', h('strong', { class: 'wrap' }, entry.filename), ' is published.'));
+        } catch (error) {
+          replace(line, note('bad', h('strong', { class: 'wrap' }, file.name), h('p', { class: 'small' }, error.message)));
+        }
+      }
+    };
+    let timer;
+    const search = h('input', { class: 'input', type: 'search', 'aria-label': 'Find in the catalog', placeholder: 'Name, version or file name', oninput: () => { clearTimeout(timer); timer = setTimeout(find, 150); } });
+    const find = async () => {
+      try {
+        const { rows } = await api.get('/ui/api/artifacts', { query: { q: search.value.trim(), kind, limit: 20 } });
+        replace(found, rows.length === 0 && h('li', { class: 'muted' }, kind ? `No ${kind} file in the catalog fits.` : 'Nothing in the catalog fits.'), rows.map((row) => {
+          const put = button('Add', { look: 'small', icon: 'plus', 'aria-label': `Add ${row.name}` });
+          put.addEventListener('click', () => busy(put, 'Publishing…', async () => {
+            try {
+              await patchPackages(repo.name, { [row.digest]: true });
+              added += 1;
+              put.replaceWith(badge('Added', 'ok'));
+            } catch (error) {
+              announce(error.message);
+            }
+          }));
+          return h('li', { class: 'row spread' }, h('div', { class: 'grow' }, h('strong', { class: 'wrap' }, row.name), h('span', { class: 'muted small' }, ` ${[row.version, row.arch, bytes(row.size)].filter(Boolean).join(' · ')}`)), put);
+        }));
+      } catch (error) {
+        replace(found, h('li', { class: 'muted' }, error.message));
+      }
+    };
+    find();
+    return h('div', { class: 'stack' }, dropzone({ label: kind ? `Drop .${kind} files` : 'Drop files', hint: 'Each is checked, stored and published at once.', onfiles: send }), sent,
+      h('h3', null, 'Or from the catalog'), h('div', { class: 'searchline' }, icon('search'), search), found, h('details', { class: 'disclosure' }, h('summary', null, 'From a build server'), snippets([packageUpload(base(), repo)])), h('div', { class: 'actions' }, button('Close', { onclick: () => close() })));
+  } });
+  if (added) ctx.refresh();
+}
+
+async function copyDrawer(repo, ctx) {
+  const [ups, others] = await Promise.all([upstreamNames(), repoNames()]);
+  const options = [...ups.map((one) => [`upstream ${one}`, `Upstream ${one}`]), ...others.filter((one) => one !== repo.name).map((one) => [`repo ${one}`, `Repository ${one}`])];
+  await drawer({ title: `Make ${repo.name} equal to another`, body: (close) => (options.length === 0 ? empty({ icon: 'sync', level: 'h3', title: 'Nothing to copy from', text: 'There is no upstream and no other repository.' }) : form({
+    fields: [h('p', null, 'Its list becomes a copy of the other as that is now. Packages that are not there leave it; later changes there do not follow by themselves.'), field({ label: 'From', name: 'from', type: 'select', options })],
+    submit: 'Copy and publish', busy: 'Publishing…', cancel: () => close(),
+    onsubmit: async ({ from }) => {
+      const [type, ...rest] = from.split(' ');
+      await changed(copyInto(repo.name, { name: rest.join(' '), type }), ctx);
+      close();
+    },
+  })) });
+}
+
+function filesOf(repo) {
+  const suite = `dists/${repo.suite ?? 'stable'}`;
+  const top = { apt: repo.flat ? ['InRelease', 'Release', 'Release.gpg', 'Packages', 'Packages.gz', 'key.asc', 'packhouse.sources', 'packhouse.list'] : [`${suite}/InRelease`, `${suite}/Release`, `${suite}/Release.gpg`, 'key.asc', 'packhouse.sources', 'packhouse.list'], yum: ['repodata/repomd.xml', 'repodata/repomd.xml.asc', 'key.asc', 'packhouse.repo'], dir: ['index.json', 'SHA256SUMS', 'SHA256SUMS.asc', 'key.asc'] }[repo.type] ?? [];
+  const at = `/repo/${encodeURIComponent(repo.name)}/`;
+  return card('As clients see it', { actions: linkButton('Browse the tree', at, { icon: 'layers', target: '_blank', rel: 'noopener' }) }, h('p', { class: 'hint' }, 'Every change publishes a whole new state in one step; clients never see a mixture.'),
+    h('ul', { class: 'lines' }, top.map((file) => h('li', null, h('a', { class: 'mono', href: at + file, target: '_blank', rel: 'noopener' }, file)))));
+}
+
+function setup(repo, packages) {
+  const first = packages[0];
+  return h('div', { class: 'stack' }, card('Let a machine install from here', {}, snippets(repository(base(), repo, repo.type === 'dir' ? first?.filename : first?.name), `repo-${repo.type}`)),
+    card('Publish from a build server', {}, h('p', { class: 'hint' }, 'The key must be an admin key.'), snippets([packageUpload(base(), repo)])));
+}
+
+function settings(repo, ctx) {
+  const options = repoFields(repo.type, repo);
+  const away = button('Delete this repository', { look: 'danger', icon: 'trash', onclick: async () => {
+    const done = await confirm({ title: `Delete ${repo.name}?`, text: ['Its tree is gone at once: machines that install from it get errors.', 'Its packages stay where another door offers them.'], verb: 'Delete repository', danger: true, typed: repo.name, busy: 'Deleting…', work: () => deleteRepo(repo.name) });
+    if (!done) return;
+    announce(`${repo.name} deleted`);
+    go('#/repositories');
+  } });
+  return h('div', { class: 'stack' },
+    card('Options', {}, facts([['Made', time(repo.created_at)], ['Generation', String(repo.generation)]]), repo.type !== 'dir' && form({ fields: [options], submit: 'Save and publish', busy: 'Publishing…', onsubmit: async () => { await changeRepo(repo.name, options.chosen()); announce('Published with the new options'); ctx.refresh(); } })),
+    card('Delete', {}, h('div', null, away)));
+}
