@@ -70,6 +70,7 @@ Exit codes: 0 done; 1 verify found faults; 2 could not run.
 
 /// A command with its options.
 #[derive(Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Command {
     /// Run the server.
     Serve(Serve),

@@ -107,6 +107,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     };
     let apps = Arc::new(Apps::open(store.clone(), clock.clone()).map_err(|e| spoken(&e))?);
     let winget = Arc::new(Winget::open(&store).map_err(|e| spoken(&e))?);
+    packhouse::winget::sweep::run(&store, clock.now()).map_err(|e| spoken(&e))?;
     let settings = Arc::new(Settings {
         data: options.data.clone(),
         max_upload: options.max_upload,

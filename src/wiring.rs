@@ -69,6 +69,7 @@ pub fn start_jobs(
         }
         Ok(format!("{} artifacts read, {} damaged", found.artifacts, found.damaged.len()))
     });
+    crate::winget::sweep::register(&jobs, store, clock);
     let weak = Arc::downgrade(store);
     let time = clock.clone();
     jobs.register("audit-expire", 3, move |context| {

@@ -24,6 +24,12 @@ const BATCH: usize = 1000;
 /// Where a page ended; the next one begins after it.
 pub type Cursor = (String, Digest);
 
+/// Artifacts with their digests.
+pub type Listed = Vec<(Digest, Artifact)>;
+
+/// Where a page of the newest ended: the time's place in the order, and the digest.
+pub type Place = (u64, Digest);
+
 /// What is looked for. Everything given has to fit.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
@@ -43,7 +49,7 @@ pub struct Query {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The artifacts.
-    pub rows: Vec<(Digest, Artifact)>,
+    pub rows: Listed,
     /// Given as `after`, it continues the list.
     pub next: Option<Cursor>,
 }
@@ -87,12 +93,7 @@ pub fn search(tx: &impl Read, query: &Query, after: Option<&Cursor>, limit: usiz
 }
 
 /// The newest of the artifacts that fit `query`, at most 100, and where the list goes on: its time's place and digest.
-pub fn newest(
-    tx: &impl Read,
-    query: &Query,
-    after: Option<(u64, Digest)>,
-    limit: usize,
-) -> Result<(Vec<(Digest, Artifact)>, Option<(u64, Digest)>)> {
+pub fn newest(tx: &impl Read, query: &Query, after: Option<Place>, limit: usize) -> Result<(Listed, Option<Place>)> {
     let text = folded(query)?;
     let filter = Filter::new(tx, query, &text)?;
     let limit = limit.clamp(1, MAX_PAGE);

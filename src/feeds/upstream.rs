@@ -28,6 +28,9 @@ const ALIASES: Table<(String, String), Digest> = Table::new("feeds.alias");
 /// Packages that were fetched for a sync that has not ended well yet.
 const CACHE: Table<Digest, Cached> = Table::new("feeds.cache");
 
+/// What a sync reads that the end of the program cut off.
+pub const INTERRUPTED: &str = "interrupted";
+
 /// How long what a failed sync fetched is kept for the next one, in seconds.
 const CACHE_SECONDS: i64 = 7 * 24 * 3600;
 /// Most cached packages dropped in one transaction.
@@ -328,7 +331,7 @@ pub fn end_interrupted(tx: &WriteTx, now: Time) -> Result<()> {
     for (name, mut sync) in SYNCS.all(tx, ())? {
         if sync.state == State::Running {
             sync.state = State::Failed;
-            sync.error = Some("interrupted".to_owned());
+            sync.error = Some(INTERRUPTED.to_owned());
             sync.finished = Some(now);
             SYNCS.put(tx, name.as_str(), &sync)?;
         }

@@ -25,7 +25,7 @@ const LARGEST_BODY: u64 = 1 << 20;
 /// `GET /upstream`: every upstream with its address.
 pub fn list(app: &App, _who: &Principal, request: &mut Request) -> Result<Response> {
     let base = Base::of(app, request)?;
-    let names = app.store.read(|tx| upstream::names(tx))?;
+    let names = app.store.read(upstream::names)?;
     let shown: Map<String, Value> = names.into_iter().map(|name| (name.clone(), base.upstream(&name).into())).collect();
     Ok(Response::json(200, &shown))
 }

@@ -299,7 +299,7 @@ impl<S: Service> Connection<S> {
         }
         let Some(block) = input.get_mut(..HEAD_BLOCK) else { return };
         match self.stream.read(block) {
-            Ok(0) => {}
+            Ok(0) => self.stream.say_goodbye(),
             Ok(count) => {
                 let since = since.or_else(|| Some(Instant::now()));
                 let bytes = block.get(..count).unwrap_or_default();

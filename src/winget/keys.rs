@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::winget::model::{Package, Release, Row};
 use crate::winget::names::{fold, normalized};
+use crate::winget::source::shown;
 
 /// What a key says of a package. Installers whose code the client would refuse are indexed too: whoever answers
 /// compares again with what is shown.
@@ -94,6 +95,10 @@ pub(super) fn of_package(package: &Package) -> Vec<String> {
     keys.add(Key::Name, &package.name);
     keys.add(Key::Publisher, &package.publisher);
     keys.add(Key::NormalizedName, &normalized(&package.name));
+    // Names too short for the client are shown in other words, and searched for in them.
+    keys.add(Key::Name, shown::name(package));
+    keys.add(Key::NormalizedName, &normalized(shown::name(package)));
+    keys.add(Key::Publisher, shown::publisher(package));
     keys.done()
 }
 

@@ -13,7 +13,7 @@ use crate::winget::gate::{Caller, Visit};
 use crate::winget::model::{self, Logo, Package, Row};
 use crate::winget::{memory, rules};
 
-/// Seconds a signed link is good for.
+/// Seconds a signed link is good for, at most.
 const LIFETIME: i64 = 24 * 3600;
 /// Links end on full periods, so that one asked for twice reads the same for a while.
 const PERIOD: i64 = 600;
@@ -122,7 +122,7 @@ impl<'a> Links<'a> {
             tenant: visit.tenant,
             client,
             signed: visit.settings.client_authentication || client.is_some(),
-            expires: now.saturating_sub(now.rem_euclid(PERIOD)).saturating_add(LIFETIME + PERIOD),
+            expires: now.saturating_sub(now.rem_euclid(PERIOD)).saturating_add(LIFETIME),
         })
     }
 

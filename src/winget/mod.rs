@@ -22,6 +22,7 @@ pub mod rules;
 pub mod sessions;
 pub mod shown;
 pub mod source;
+pub mod sweep;
 pub mod tenant;
 pub mod transfers;
 pub mod uploads;

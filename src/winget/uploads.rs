@@ -216,7 +216,14 @@ pub fn remove(store: &Store, tx: &WriteTx, key: &UploadKey) -> Result<Option<Str
     Ok(None)
 }
 
-/// Up to `limit` uploads and finished files of any tenant that were last touched before the time `before` gives for
+/// Whether any upload or finished file was last touched before the time `before` gives for its tenant.
+pub fn any_before(tx: &impl Read, before: &dyn Fn(Uuid) -> Time) -> Result<bool> {
+    let unfinished = UPLOADS.all(tx, ())?.into_iter().any(|((tenant, ..), upload)| upload.touched < before(tenant));
+    let finished = || FINISHED.all(tx, ());
+    Ok(unfinished || finished()?.into_iter().any(|((tenant, _), finished)| finished.touched < before(tenant)))
+}
+
+/// Drops up to `limit` uploads and finished files of any tenant that were last touched before the time `before` gives for
 /// their tenant. Answers the stage files that have to go and how many uploads went.
 pub fn expire(
     store: &Store,

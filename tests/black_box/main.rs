@@ -36,5 +36,6 @@ mod rig;
 mod server;
 mod tls;
 mod upstreams;
+mod winget;
 mod winget_source;
 mod wire;

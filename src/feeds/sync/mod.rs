@@ -262,10 +262,13 @@ impl Syncs {
             }
             Err(failure) => failure,
         };
-        let words = failure.words();
+        // Called off by the end of the program, not by anybody.
+        let interrupted = matches!(failure, Failure::Cancelled) && self.schedule.is_stopping();
+        let words = if interrupted { upstream::INTERRUPTED.to_owned() } else { failure.words() };
+        let cancelled = matches!(failure, Failure::Cancelled) && !interrupted;
         let (counts, phase) = progress.look();
         let ended = Sync {
-            state: if matches!(failure, Failure::Cancelled) { State::Cancelled } else { State::Failed },
+            state: if cancelled { State::Cancelled } else { State::Failed },
             phase: phase.to_owned(),
             finished: Some(self.clock.now()),
             counts,

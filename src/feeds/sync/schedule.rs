@@ -35,6 +35,11 @@ impl Schedule {
         self.changed.notify_all();
     }
 
+    /// Whether the program ends.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopping
+    }
+
     /// Waits; answers whether to go on.
     fn wait(&self, limit: Duration) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +70,7 @@ impl Syncs {
         }
     }
 
-    /// Ends the thread.
+    /// Ends the thread; to be called before the jobs are stopped, so that syncs know why they end.
     pub fn stop_schedule(&self) {
         self.schedule.state.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
         self.schedule.changed.notify_all();
@@ -116,7 +121,7 @@ fn seconds_left(upstream: &Upstream, sync: Option<&Sync>, now: Time) -> Option<u
     if is_open(sync.state) {
         return None;
     }
-    if sync.error.as_deref() == Some("interrupted") {
+    if sync.error.as_deref() == Some(upstream::INTERRUPTED) {
         return Some(0);
     }
     let interval = i64::try_from(upstream.definition.interval).unwrap_or(i64::MAX);

@@ -27,6 +27,12 @@ const BATCH_BYTES: u64 = 256 << 20;
 /// Files looked up in one transaction.
 const LOOK_UP: usize = 500;
 
+/// Size of a file and what tells one state of it from another.
+type Stamp = (u64, String);
+
+/// A checked file, and for files without a checksum how it is known later.
+type Downloaded = (Loose, Option<Stamp>);
+
 /// What the set is to be, once everything is here.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -39,7 +45,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    fn add(&mut self, wanted: &Wanted, digest: Digest, stamp: Option<(u64, String)>) {
+    fn add(&mut self, wanted: &Wanted, digest: Digest, stamp: Option<Stamp>) {
         let member = self.members.entry(digest).or_default();
         member.filenames.extend(wanted.names.iter().cloned());
         member.filenames.sort();
@@ -76,7 +82,7 @@ struct Fetched {
     loose: Option<Loose>,
     digest: Digest,
     prepared: Option<Prepared>,
-    stamp: Option<(u64, String)>,
+    stamp: Option<Stamp>,
 }
 
 impl Transfer<'_> {
@@ -88,7 +94,7 @@ impl Transfer<'_> {
         });
         let mut gathered = Gathered::default();
         let mut missing = Vec::new();
-        let upstreams = self.store.read(|tx| upstream::names(tx))?;
+        let upstreams = self.store.read(upstream::names)?;
         for (page, files) in wanted.chunks(LOOK_UP).enumerate() {
             self.source.check()?;
             let found = self.store.read(|tx| {
@@ -293,7 +299,7 @@ impl Transfer<'_> {
     }
 
     /// The bytes of a file, checked; none when the server says that it is as it was.
-    fn download(&self, file: &Wanted, enough: &AtomicBool) -> Outcome<Option<(Loose, Option<(u64, String)>)>> {
+    fn download(&self, file: &Wanted, enough: &AtomicBool) -> Outcome<Option<Downloaded>> {
         let mut partial: Option<Partial> = None;
         for round in 1.. {
             let failure = match self.attempt(file, &mut partial, enough) {
@@ -320,7 +326,7 @@ impl Transfer<'_> {
         file: &Wanted,
         partial: &mut Option<Partial>,
         enough: &AtomicBool,
-    ) -> Outcome<Option<Option<(u64, String)>>> {
+    ) -> Outcome<Option<Option<Stamp>>> {
         let name = file.at.shown();
         let (start, validator) = match partial {
             Some(partial) => (partial.stage.written(), partial.validator.clone()),

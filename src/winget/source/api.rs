@@ -60,6 +60,9 @@ impl Visitor {
             true => Caller::Anonymous,
             false => visit.caller(app, request, token.as_deref())?,
         };
+        if let Some(client) = caller.client() {
+            memory(app)?.notes.seen(visit.tenant, client, visit.address, None, app.clock.now());
+        }
         let channel = match has_segment(request, "channel") {
             true => Some(rules::channel(Some(&segment(request, "channel")?))?),
             false => None,

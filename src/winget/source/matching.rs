@@ -300,20 +300,22 @@ impl Search {
         // A package without market limits fits every market; types of installers are shared by too many packages.
         let known = |field: Field| !matches!(field, Field::Market | Field::HasInstallerType);
         let pair = |condition: &Condition| known(condition.field) && condition.keyword.value().is_some();
-        // The first half: the query and all inclusions, when every one of them is an equality.
+        // One filter says the most with the fewest look-ups.
+        if let Some(filter) = self.filters.iter().find(|condition| pair(condition)) {
+            return Some(vec![(filter.field, filter.keyword.value()?)]);
+        }
+        // Else the first half: the query and all inclusions, when every one of them is an equality.
         let query = self.query.as_ref();
         let half = (query.is_some() || !self.inclusions.is_empty())
             && query.is_none_or(|query| query.value().is_some())
             && self.inclusions.iter().all(pair);
-        if half {
-            let queried = query.and_then(Keyword::value).into_iter();
-            let queried = queried.flat_map(|value| Field::QUERIED.into_iter().map(move |field| (field, value)));
-            let included = self.inclusions.iter().filter_map(|c| Some((c.field, c.keyword.value()?)));
-            return Some(queried.chain(included).collect());
+        if !half {
+            return None;
         }
-        // Else any one filter will do.
-        let filter = self.filters.iter().find(|condition| pair(condition))?;
-        Some(vec![(filter.field, filter.keyword.value()?)])
+        let queried = query.and_then(Keyword::value).into_iter();
+        let queried = queried.flat_map(|value| Field::QUERIED.into_iter().map(move |field| (field, value)));
+        let included = self.inclusions.iter().filter_map(|c| Some((c.field, c.keyword.value()?)));
+        Some(queried.chain(included).collect())
     }
 }
 

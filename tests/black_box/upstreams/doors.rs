@@ -87,7 +87,7 @@ fn strangers_and_bad_bodies_are_refused() {
         [("POST", "/upstream"), ("PUT", "/upstream/x"), ("DELETE", "/upstream/x"), ("DELETE", "/upstream/x/sync")]
     {
         let request = || Request::new(method, path).body("application/json", good);
-        assert_eq!(server.send(request()).is_json(401)["error"].is_string(), true, "{method} {path}");
+        assert!(server.send(request()).is_json(401)["error"].is_string(), "{method} {path}");
         assert_eq!(server.send(request().token("wrong")).status, 401, "{method} {path}");
     }
     let bearer = Request::post("/upstream").header("Authorization", &format!("Bearer {ADMIN}"));
@@ -120,7 +120,7 @@ fn strangers_and_bad_bodies_are_refused() {
     ];
     for body in bad {
         let answer = send(&server, "POST", "/upstream", body);
-        assert_eq!(answer.is_json(400)["error"].is_string(), true, "{body}");
+        assert!(answer.is_json(400)["error"].is_string(), "{body}");
     }
     assert_eq!(send(&server, "POST", "/upstream?wait=soon", good).status, 400);
     assert_eq!(send(&server, "POST", "/upstream", &format!("\u{feff}{}", "[".repeat(500))).status, 400);
@@ -132,6 +132,6 @@ fn strangers_and_bad_bodies_are_refused() {
         server.send(Request::delete(path).token(ADMIN)).is_error_naming(404, "none");
     }
     let answer = server.send(Request::delete("/upstream").token(ADMIN));
-    assert_eq!(answer.is_json(405)["error"].is_string(), true);
+    assert!(answer.is_json(405)["error"].is_string());
     assert_eq!(answer.header("Allow"), Some("GET, HEAD, POST"));
 }

@@ -46,12 +46,12 @@ fn older_checksums_and_extra_metadata() {
         .replace(&sha256(&bytes), &hasher.finish());
     let mut tree = repo::Tree::new();
     tree.insert("a.rpm".into(), bytes.clone());
-    repo::put_yum(&mut tree, &[entry.clone()], &[("updateinfo", "updateinfo.xml", b"<updates/>")]);
+    repo::put_yum(&mut tree, std::slice::from_ref(&entry), &[("updateinfo", "updateinfo.xml", b"<updates/>")]);
     mirror.put_all("/y", &tree);
     is_done(&make(&server, "x", "yum", &mirror.url("/y"), json!({})));
     assert_eq!(names(&server, "x"), ["a.rpm"]);
     // Other metadata, the same package: known under its old checksum.
-    repo::put_yum(&mut tree, &[entry.clone()], &[("updateinfo", "updateinfo.xml", b"<updates></updates>")]);
+    repo::put_yum(&mut tree, std::slice::from_ref(&entry), &[("updateinfo", "updateinfo.xml", b"<updates></updates>")]);
     mirror.put_all("/y", &tree);
     let second = again(&server, "x", json!({}));
     is_done(&second);

@@ -99,6 +99,8 @@ fn an_msi_from_its_facts_to_its_bytes() {
     assert_eq!(shown, expected);
     let code = including("ProductCode", "Exact", "{11111111-2222-4333-8444-555555555555}");
     assert_eq!(ids(&server, &code), ["Contoso.Tool"]);
+    // The publisher has one character, too few for the client; what is shown instead is found.
+    assert_eq!(ids(&server, &including("Publisher", "Exact", "Contoso")), ["Contoso.Tool"]);
     let path = url.strip_prefix(&format!("http://{}", server.address())).unwrap();
     let fetched = server.send(Request::get(path));
     assert_eq!((fetched.status, sha256(&fetched.body)), (200, sha256(&bytes)));
@@ -130,6 +132,19 @@ fn a_machine_asks_with_its_token_in_every_way() {
         );
     }
     is_refused(&server.send(Request::get(&path).header("Windows-Package-Manager", "{}")), 401, 401);
+
+    // The administrator sees when it was here; the public client finds its own two routes below the source, too.
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let clients = Request::get(&format!("/cloud/client/api/{ADMIN_USER}/get_clients")).header("Authorization", &bearer);
+    assert_eq!(server.send(clients).is_json(200)[0]["IP"], "127.0.0.1");
+    let call = |path: &str| {
+        let request = Request::post(&at(path));
+        server
+            .send(request.body("application/x-www-form-urlencoded", format!("Auth-Token={token}&Client=1")))
+            .is_json(200)
+    };
+    assert_eq!(call("/client/api/get_packages")[0]["PACKAGE_ID"], "Contoso.App");
+    assert_eq!(call("/client/api/client_version"), json!({ "Version": "2.5.0.0" }));
 
     // What is hidden from the machine is not there for it.
     let hide = Request::new(

@@ -217,12 +217,10 @@ fn bytes_the_server_holds_come_from_the_server() {
     let server = Packhouse::start();
     let bytes = b"MZ the installer itself";
     let (content_type, body) = crate::files::Form::upload("tool", "1", "setup.exe", bytes).finish();
-    server.send(
-        Request::put("/product/create").token(ADMIN_TOKEN).body("application/x-www-form-urlencoded", "product=tool"),
-    );
+    server.send(Request::put("/product/create").token(ADMIN_TOKEN).json(&json!({ "name": "tool" })));
     assert_eq!(server.send(Request::post("/product/upload").token(ADMIN_TOKEN).body(&content_type, body)).status, 201);
     let own = with(installer("x64", "exe"), json!({ "InstallerSha256": sha256(bytes) }));
-    let told = add(&server, "Held.App", &[version("1.0", "Held", &[own.clone()])]);
+    let told = add(&server, "Held.App", &[version("1.0", "Held", std::slice::from_ref(&own))]);
     assert_eq!(told["Versions"][0]["Installers"][0]["InstallerUrl"], own["InstallerUrl"]);
     let shown = manifest(&server, "Held.App", "").unwrap();
     let url = shown["Versions"][0]["Installers"][0]["InstallerUrl"].as_str().unwrap();

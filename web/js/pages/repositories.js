@@ -20,13 +20,15 @@ const PAGE = 50;
 export const STATUS = { new: ['Never synced', ''], syncing: ['Syncing', 'accent'], ok: ['Up to date', 'ok'], failed: ['Failed', 'bad'] };
 
 export async function render(ctx) {
-  const [repos, upstreams] = await Promise.all([repoNames(ctx.signal), upstreamNames(ctx.signal)]);
+  // A server may offer one of the two alone; what it does not know is left out.
+  const none = (error) => (error.status === 404 ? null : Promise.reject(error));
+  const [repos, upstreams] = await Promise.all([repoNames(ctx.signal).catch(none), upstreamNames(ctx.signal).catch(none)]);
   const paged = (names, one) => async ({ cursor }) => {
     const from = cursor ?? 0;
     const rows = await Promise.all(names.slice(from, from + PAGE).map((name) => one(name, ctx.signal)));
     return { rows, next: from + PAGE < names.length ? from + PAGE : null };
   };
-  const made = table({
+  const made = repos && table({
     caption: 'Repositories', keyOf: (row) => row.name, load: paged(repos, repoNamed),
     columns: [
       { label: 'Name', head: true, cell: (row) => h('a', { href: link('/repositories/:name', { name: row.name }) }, row.name) },
@@ -37,7 +39,7 @@ export async function render(ctx) {
     ],
     empty: empty({ icon: 'layers', level: 'h3', title: 'No repository yet', text: 'A repository is what apt, dnf or curl fetch from: signed lists of packages you choose.', action: button('New repository', { look: 'primary', icon: 'plus', onclick: newRepo }) }),
   });
-  const sources = table({
+  const sources = upstreams && table({
     caption: 'Upstreams', keyOf: (row) => row.name, load: paged(upstreams, upstreamNamed),
     columns: [
       { label: 'Name', head: true, cell: (row) => h('a', { href: link('/upstreams/:name', { name: row.name }) }, row.name) },
@@ -49,11 +51,11 @@ export async function render(ctx) {
     ],
     empty: empty({ icon: 'globe', level: 'h3', title: 'No upstream yet', text: 'An upstream is somebody else’s repository that is copied here, so that machines without internet can use it.', action: button('New upstream', { icon: 'plus', onclick: newUpstream }) }),
   });
-  if (upstreams.length) ctx.every(5000, () => sources.reload());
+  if (upstreams?.length) ctx.every(5000, () => sources.reload());
   return h('div', { class: 'page' },
-    pageHead({ title, lead: 'What machines install from, signed by this server.', actions: [button('New upstream', { icon: 'globe', onclick: newUpstream }), button('New repository', { look: 'primary', icon: 'plus', onclick: newRepo })] }),
-    h('section', { class: 'card card-flush' }, h('div', { class: 'card-head' }, h('h2', null, 'Repositories')), made),
-    h('section', { class: 'card card-flush' }, h('div', { class: 'card-head' }, h('h2', null, 'Upstreams')), sources));
+    pageHead({ title, lead: 'What machines install from, signed by this server.', actions: [upstreams && button('New upstream', { icon: 'globe', onclick: newUpstream }), repos && button('New repository', { look: 'primary', icon: 'plus', onclick: newRepo })] }),
+    made && h('section', { class: 'card card-flush' }, h('div', { class: 'card-head' }, h('h2', null, 'Repositories')), made),
+    sources && h('section', { class: 'card card-flush' }, h('div', { class: 'card-head' }, h('h2', null, 'Upstreams')), sources));
 }
 
 async function newRepo() {

@@ -10,10 +10,14 @@ import { field } from './field.js';
 import { snippet } from './snippet.js';
 
 /** Shows a dialog; resolves with its return value once closed, and gives the focus back. */
-export function open(dialog) {
+export function open(dialog, { stays = false } = {}) {
   const before = document.activeElement;
   document.body.append(dialog);
   dialog.showModal();
+  // Going elsewhere closes it: it belongs to the page it was opened on. A secret that is shown once stays.
+  const away = () => dialog.close('');
+  if (!stays) addEventListener('hashchange', away);
+  dialog.addEventListener('close', () => removeEventListener('hashchange', away), { once: true });
   return new Promise((resolve) => {
     dialog.addEventListener('close', () => {
       dialog.remove();
@@ -64,6 +68,6 @@ export async function secret({ title, label = 'Token', value, text, more }) {
     snippet({ label, language: 'text', text: value }), more,
     h('div', { class: 'actions actions-end' }, button('I have stored it', { look: 'primary', onclick: () => dialog.close('') }))));
   dialog.setAttribute('aria-labelledby', 'secret-title');
-  await open(dialog);
+  await open(dialog, { stays: true });
   dialog.replaceChildren();
 }

@@ -4,7 +4,7 @@ import { check, field } from './field.js';
 
 export function upstreamFields(now = {}) {
   const key = field({ label: 'Signing key', name: 'key', type: 'textarea', wide: true, placeholder: '-----BEGIN PGP PUBLIC KEY BLOCK-----', hint: now.has_key ? 'A key is set. Empty: it stays.' : 'The public key of the source. With it, unsigned or wrongly signed lists are refused.' });
-  const every = field({ label: 'Sync again', name: 'interval', type: 'select', options: [['0', 'Only when asked'], ['3600', 'Every hour'], ['86400', 'Every day'], ['604800', 'Every week']], value: String(now.interval ?? 0) });
+  const every = field({ label: 'Sync again', name: 'interval', type: 'select', options: [...(now.path && now.interval === undefined ? [['', 'As it is']] : []), ['0', 'Only when asked'], ['3600', 'Every hour'], ['86400', 'Every day'], ['604800', 'Every week']], value: String(now.interval ?? (now.path ? '' : 0)) });
   const more = h('details', { class: 'disclosure' }, h('summary', null, 'More'));
   const inner = [
     field({ label: 'Architectures', name: 'arch', hint: 'Only these, with commas between. Empty: all.' }),
@@ -22,7 +22,7 @@ export function upstreamFields(now = {}) {
 export function upstreamValues(values) {
   const list = values.arch?.split(/[,\s]+/).filter(Boolean) ?? [];
   return {
-    path: values.path.trim(), interval: Number(values.interval),
+    path: values.path.trim(), ...(values.interval === '' ? {} : { interval: Number(values.interval) }),
     ...(values.key?.trim() ? { key: values.key.trim() } : {}), ...(list.length ? { arch: list } : {}), ...(values.allow_expired ? { allow_expired: true } : {}),
     ...(values.username ? { username: values.username, password: values.password } : {}),
   };
