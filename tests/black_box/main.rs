@@ -18,6 +18,7 @@ mod damage;
 mod disk;
 #[cfg(target_os = "linux")]
 mod faults;
+mod feed_clients;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
 mod installers;
