@@ -19,6 +19,7 @@ mod damage;
 mod disk;
 #[cfg(target_os = "linux")]
 mod faults;
+mod feed_clients;
 mod feeds;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod files;
