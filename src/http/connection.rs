@@ -414,8 +414,9 @@ impl<S: Service> Connection<S> {
             _ => Direction::Up,
         };
         let engine = self.shared_engine();
+        let lane = if body.is_some() { &engine.complete } else { &engine.transfers };
         let job = Job::Run { connection: self, head, route, body, since };
-        if let Err(job) = engine.transfers.push(direction, job, Job::run) {
+        if let Err(job) = lane.push(direction, job, Job::run) {
             job.refuse();
         }
     }

@@ -301,6 +301,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_long_at_its_work_holds_up_nobody() {
+        const DONE: usize = usize::MAX;
         let readiness = Readiness::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let pairs: Vec<_> = (0..4)
@@ -323,6 +324,7 @@ mod tests {
                                 seen.send(key).unwrap();
                                 if key == 0 {
                                     drop(gate.lock());
+                                    seen.send(DONE).unwrap();
                                 }
                             }
                             Event::Nothing => {}
@@ -344,6 +346,8 @@ mod tests {
                 assert_eq!(events.recv_timeout(Duration::from_secs(20)), Ok(key), "round {round}");
             }
             drop(closed);
+            // Else the next round could close the gate before the thread is through.
+            assert_eq!(events.recv_timeout(Duration::from_secs(20)), Ok(DONE), "round {round}");
         }
         readiness.close();
         threads.into_iter().for_each(|thread| thread.join().unwrap());

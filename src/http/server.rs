@@ -99,6 +99,9 @@ pub(super) struct Engine<S: Service> {
     pub(super) settings: Settings,
     pub(super) table: Table<Connection<S>>,
     pub(super) transfers: Arc<Lane<Job<S>>>,
+    /// Requests that came complete and wait for the disk or a password hash: no client can hold these threads up, so
+    /// however many transfers stall, changes go on.
+    pub(super) complete: Arc<Lane<Job<S>>>,
     /// Bytes of heads and bodies that are being collected.
     pub(super) buffered: AtomicUsize,
     readiness: Arc<Readiness>,
@@ -133,7 +136,9 @@ impl<S: Service> Engine<S> {
             }
         }
         if let Some(limit) = now.checked_sub(MAX_QUEUED) {
-            self.transfers.overdue(limit).into_iter().for_each(Job::refuse);
+            for lane in [&self.transfers, &self.complete] {
+                lane.overdue(limit).into_iter().for_each(Job::refuse);
+            }
         }
     }
 }
@@ -179,6 +184,7 @@ impl Server {
             service,
             table: Table::new(settings.max_connections),
             transfers: Arc::new(Lane::new(bounds)),
+            complete: Arc::new(Lane::new(Bounds { uploads: bounds.threads, queue: bounds.threads * 4, ..bounds })),
             buffered: AtomicUsize::new(0),
             readiness: Readiness::new()?,
             numbers: AtomicU64::new(0),
@@ -272,7 +278,9 @@ impl<S: Service> Stop for Running<S> {
             engine.sweep(Instant::now());
             thread::sleep(STOP_TICK);
         }
-        engine.transfers.close().into_iter().for_each(drop);
+        for lane in [&engine.transfers, &engine.complete] {
+            lane.close().into_iter().for_each(drop);
+        }
         engine.table.end_all().for_each(drop);
         engine.readiness.close();
         let deadline = Instant::now() + LAST_GRACE;
@@ -286,7 +294,8 @@ impl<S: Service> Stop for Running<S> {
                 thread::sleep(STOP_TICK);
             }
         }
-        if !engine.transfers.join(deadline) || !left.is_empty() {
+        let joined = engine.transfers.join(deadline) && engine.complete.join(deadline);
+        if !joined || !left.is_empty() {
             log::warn!("some requests are still at work and are left behind");
         }
         engine.table.end_all().for_each(drop);

@@ -240,7 +240,7 @@ fn files_cross_unchanged_whole_in_ranges_and_slowly() {
         &form,
         &upload,
     ]);
-    assert_eq!(status, "200");
+    assert_eq!(status, "201");
     let url = secure.url("/product/download/big/1");
     let whole = secure.curl(&["-H", &token, &url]);
     assert!(whole.stdout == bytes, "{} bytes came", whole.stdout.len());
