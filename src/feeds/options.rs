@@ -26,8 +26,8 @@ pub(super) fn read(kind: Type, given: &Map<String, Value>, mut options: Options)
             if let Some(compression) = text(given, "compression")? {
                 match compression.as_str() {
                     "" | "gz" => options.compression = String::new(),
-                    "zstd" => options.compression = compression,
-                    _ => return Err(Error::invalid("compression is gz or zstd")),
+                    "zstd" => return Err(Error::invalid("metadata in zstd is not offered; leave compression at gz")),
+                    _ => return Err(Error::invalid("compression is gz")),
                 }
             }
         }

@@ -234,10 +234,10 @@ fn release(
         shape.label,
         shape.suite,
         shape.codename,
-        date(draft.repo.published)
+        date(draft.repo.updated.seconds())
     );
     if draft.repo.options.valid_days > 0 {
-        let until = draft.repo.published.saturating_add(i64::from(draft.repo.options.valid_days) * 86_400);
+        let until = draft.repo.updated.seconds().saturating_add(i64::from(draft.repo.options.valid_days) * 86_400);
         text.push_str(&format!("Valid-Until: {}\n", date(until)));
     }
     let others: BTreeSet<String> = architectures.iter().filter(|arch| *arch != ALL).cloned().collect();

@@ -65,7 +65,7 @@ fn yum_metadata_says_what_createrepo_c_says() {
     let copy = folder();
     let root = DnfRoot::new(server.fetched("/repo/odd/packhouse.repo"));
     let place = copy.path().to_str().unwrap();
-    run(root.dnf(&["reposync", "--download-metadata", "--norepopath", "--download-path", place]));
+    run(root.dnf(&["reposync", "--repoid=odd", "--download-metadata", "--norepopath", "--download-path", place]));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/feeds/compare_yum.py");
     run(command(&["python3", script]).arg(copy.path()).arg(made.path()));
     // Another tool of the same makers merges it with the reference.

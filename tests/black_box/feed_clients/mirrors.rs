@@ -56,7 +56,7 @@ fn debmirror_mirrors_a_suite() {
     let copy = made.path().join("copy");
     run(command(&["debmirror", "--method=http", "--dist=bookworm", "--section=main", "--arch=amd64", "--nosource"])
         .arg(format!("--host={}", server.address()))
-        .args(["--root=repo/tools", "--no-progress", "--keyring"])
+        .args(["--root=repo/tools", "--keyring"])
         .arg(&keys)
         .arg(&copy)
         .env("HOME", made.path()));

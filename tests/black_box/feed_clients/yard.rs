@@ -357,7 +357,7 @@ impl DnfRoot {
     /// dnf with `arguments`.
     pub(super) fn dnf(&self, arguments: &[&str]) -> Command {
         let place = self.folder.path().to_str().unwrap();
-        let mut dnf = command(&["dnf", "-y", "--releasever=9", "--forcearch=x86_64"]);
+        let mut dnf = command(&["dnf", "-y", "--releasever=9", "--forcearch=x86_64", "--disableplugin=local"]);
         for option in [
             format!("--config={place}/dnf.conf"),
             format!("--installroot={place}/root"),

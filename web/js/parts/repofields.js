@@ -9,16 +9,13 @@ export function repoFields(type, now = {}) {
   const archs = field({ label: 'Architectures', name: 'architectures', value: (now.architectures ?? ['amd64', 'arm64']).join(', '), hint: 'With commas between. Packages for all machines belong to each of them.' });
   const valid = field({ label: 'Valid for days', name: 'valid_days', type: 'number', min: '0', value: String(now.valid_days ?? 0), hint: '0: the lists never expire, which is right for machines that are offline for long.', validate: (text) => (/^\d+$/.test(text.trim()) ? null : 'A whole number, 0 or more.') });
   const flat = check({ label: 'Flat', name: 'flat', checked: Boolean(now.flat), hint: 'No suites and components; all lists in one place.' });
-  const zstd = field({ label: 'Compression', name: 'compression', type: 'select', options: [['gz', 'gzip (every yum and dnf)'], ['zstd', 'zstd (newer dnf only)']], value: now.compression ?? 'gz' });
   const apt = h('div', { class: 'stack' }, side(suite, component), archs, valid, flat);
-  const yum = h('div', { class: 'stack' }, zstd);
-  const node = h('div', { class: 'stack' }, apt, yum);
+  const node = h('div', { class: 'stack' }, apt);
   const kind = () => (typeof type === 'string' ? type : type.value);
-  const show = () => { apt.hidden = kind() !== 'apt'; yum.hidden = kind() !== 'yum'; };
+  const show = () => { apt.hidden = kind() !== 'apt'; };
   if (typeof type !== 'string') type.input.addEventListener('change', show);
   show();
   node.chosen = () => {
-    if (kind() === 'yum') return zstd.value === (now.compression ?? 'gz') ? {} : { compression: zstd.value };
     if (kind() !== 'apt') return {};
     if (!suite.check() || !component.check() || !valid.check()) throw new Error('Some options are not right yet.');
     return { suite: suite.value.trim(), component: component.value.trim(), architectures: archs.value.split(/[,\s]+/).filter(Boolean), valid_days: Number(valid.value), flat: flat.value };
