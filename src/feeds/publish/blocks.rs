@@ -292,13 +292,22 @@ fn pack(open: Vec<u8>, with_xz: bool) -> Result<Made> {
     Ok(Made { open, gzip, xz })
 }
 
+/// The xz form of a column while it is written: one stream.
+struct XzOutput {
+    stage: Stage,
+    at: u64,
+    header: Vec<u8>,
+    /// Of each block: its size without padding, and that of its text.
+    sizes: Vec<(u64, u64)>,
+}
+
 /// A column while it is written.
 struct Output {
     open: Sha256,
     open_size: u64,
     gzip: Stage,
     gzip_at: u64,
-    xz: Option<(Stage, u64, Vec<u8>, Vec<(u64, u64)>)>,
+    xz: Option<XzOutput>,
     blocks: Vec<Block>,
     packages: u64,
 }
@@ -310,7 +319,7 @@ impl Output {
                 let header = xz::header()?;
                 let mut stage = plan.store.stage(None)?;
                 stage.write_all(&header).map_err(staged)?;
-                Some((stage, header.len() as u64, header, Vec::new()))
+                Some(XzOutput { stage, at: header.len() as u64, header, sizes: Vec::new() })
             }
             false => None,
         };
@@ -343,7 +352,7 @@ impl Output {
         self.open_size += made.open.len() as u64;
         self.gzip.write_all(&made.gzip).map_err(staged)?;
         self.gzip_at += made.gzip.len() as u64;
-        let Some((stage, at, _, sizes)) = &mut self.xz else { return Ok(None) };
+        let Some(XzOutput { stage, at, sizes, .. }) = &mut self.xz else { return Ok(None) };
         let Some(packed) = made.xz else { return Err(Error::internal("a block was not packed by xz")) };
         let place = (*at, packed.bytes.len() as u64, packed.unpadded);
         stage.write_all(&packed.bytes).map_err(staged)?;
@@ -365,7 +374,7 @@ impl Output {
         let packed = Sum { digest: gzip.digest, size: gzip.size };
         let mut files = vec![gzip];
         let xz = match self.xz {
-            Some((mut stage, _, header, sizes)) => {
+            Some(XzOutput { mut stage, header, sizes, .. }) => {
                 stage.write_all(&xz::trailer(&header, &sizes)?).map_err(staged)?;
                 let file = stage.finish()?;
                 let sum = Sum { digest: file.digest, size: file.size };

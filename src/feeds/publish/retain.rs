@@ -14,11 +14,14 @@ use crate::ids::Digest;
 
 const DAY: i64 = 24 * 3600;
 
+/// Version (as text that sorts), when it became known, which.
+type Row = (String, Time, Digest);
+
 /// Adds to the change what the repo's retention sends away.
 pub(super) fn apply(desk: &Desk, wanted: &mut Wanted, now: Time) -> Result<()> {
     let Some(retain) = wanted.options.retain else { return Ok(()) };
-    // (name, architecture) → its packages: version, when they became known, digest.
-    let mut lines: BTreeMap<(String, String), Vec<(String, Time, Digest)>> = BTreeMap::new();
+    // By name and architecture.
+    let mut lines: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
     desk.store.read(|tx| {
         let mut members = sets::members(tx, &Set::Repo(wanted.name.clone()))?;
         members.extend(wanted.change.put.iter().map(|(digest, member)| (*digest, member.clone())));

@@ -18,20 +18,18 @@ fn root(server: &Packhouse, repo: &str) -> DnfRoot {
 
 #[test]
 fn dnf_installs_and_upgrades_with_signed_metadata() {
-    for compression in ["gz"] {
-        let (server, made) = (Packhouse::start(), folder());
-        server.make_repo(&json!({ "name": "tools", "type": "yum", "compression": compression }));
-        let root = root(&server, "tools");
-        run(root.dnf(&["makecache"]));
-        server.add("tools", &Package::new("tool-data", "2:1.0~rc1-1", "noarch").rpm(made.path()));
-        let tool = Package::new("tool", "1.0-1", "x86_64").field("Requires: tool-data >= 2:1.0~beta");
-        server.add("tools", &tool.rpm(made.path()));
-        run(root.dnf(&["--refresh", "install", "tool"]));
-        assert_eq!((root.version_of("tool"), root.version_of("tool-data")), ("1.0-1".into(), "2:1.0~rc1-1".into()));
-        server.add("tools", &Package::new("tool", "1.0^git1-1", "x86_64").rpm(made.path()));
-        run(root.dnf(&["--refresh", "upgrade"]));
-        assert_eq!(root.version_of("tool"), "1.0^git1-1");
-    }
+    let (server, made) = (Packhouse::start(), folder());
+    server.make_repo(&json!({ "name": "tools", "type": "yum", "compression": "gz" }));
+    let root = root(&server, "tools");
+    run(root.dnf(&["makecache"]));
+    server.add("tools", &Package::new("tool-data", "2:1.0~rc1-1", "noarch").rpm(made.path()));
+    let tool = Package::new("tool", "1.0-1", "x86_64").field("Requires: tool-data >= 2:1.0~beta");
+    server.add("tools", &tool.rpm(made.path()));
+    run(root.dnf(&["--refresh", "install", "tool"]));
+    assert_eq!((root.version_of("tool"), root.version_of("tool-data")), ("1.0-1".into(), "2:1.0~rc1-1".into()));
+    server.add("tools", &Package::new("tool", "1.0^git1-1", "x86_64").rpm(made.path()));
+    run(root.dnf(&["--refresh", "upgrade"]));
+    assert_eq!(root.version_of("tool"), "1.0^git1-1");
 }
 
 #[test]
