@@ -15,7 +15,7 @@ export function field({ label, name, type = 'text', value = '', hint, required =
   const described = [hint && `${id}-hint`, `${id}-problem`].filter(Boolean).join(' ');
   const common = { id, name, class: 'input', 'aria-describedby': described, 'aria-required': required ? 'true' : null, ...props };
   const input = type === 'select'
-    ? h('select', { ...common, value }, (options ?? []).map((option) => {
+    ? h('select', { ...common, ...(value === '' ? {} : { value }) }, (options ?? []).map((option) => {
         const [key, words] = Array.isArray(option) ? option : [option, option];
         return h('option', { value: key }, words);
       }))

@@ -1,0 +1,99 @@
+// Repositories in the browser: made, filled by dropping a package, shown in both themes and sizes, and installed from by
+// apt with the lines the page offers.
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Browser, Server } from './harness.js';
+
+let server;
+let browser;
+const work = mkdtempSync(path.join(tmpdir(), 'packhouse-apt-'));
+before(async () => {
+  server = await Server.start();
+  browser = await Browser.start();
+});
+after(async () => {
+  await browser?.stop();
+  await server?.stop();
+  rmSync(work, { recursive: true });
+});
+
+function deb(name, version) {
+  const root = path.join(work, `${name}-${version}`);
+  mkdirSync(path.join(root, 'DEBIAN'), { recursive: true });
+  mkdirSync(path.join(root, 'usr/share', name), { recursive: true });
+  writeFileSync(path.join(root, 'DEBIAN/control'), `Package: ${name}\nVersion: ${version}\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: A tool\n`);
+  writeFileSync(path.join(root, 'usr/share', name, 'version'), version);
+  const file = path.join(work, `${name}_${version}_all.deb`);
+  execFileSync('dpkg-deb', ['--root-owner-group', '--build', root, file]);
+  return file;
+}
+
+/** apt in a root of its own. */
+function apt(root, ...words) {
+  const conf = path.join(root, 'apt.conf');
+  const env = { PATH: process.env.PATH, APT_CONFIG: conf, LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' };
+  return execFileSync('apt-get', ['-q', '-y', ...words], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function aptRoot() {
+  const root = path.join(work, 'root');
+  for (const part of ['etc/apt/sources.list.d', 'etc/apt/preferences.d', 'etc/apt/trusted.gpg.d', 'etc/apt/auth.conf.d', 'var/lib/apt/lists/partial', 'var/cache/apt/archives/partial', 'var/log/apt', 'var/lib/dpkg/info', 'var/lib/dpkg/updates']) mkdirSync(path.join(root, part), { recursive: true });
+  writeFileSync(path.join(root, 'var/lib/dpkg/status'), '');
+  writeFileSync(path.join(root, 'apt.conf'), `Dir "${root}";\nDir::Etc::parts "/dev/null";\nDir::Etc::main "/dev/null";\nDir::State::status "${root}/var/lib/dpkg/status";\nDir::Bin::dpkg "/usr/bin/dpkg";\nDir::Bin::methods "/usr/lib/apt/methods";\nAPT::Architecture "amd64";\nAPT::Architectures { "amd64"; };\nAPT::Sandbox::User "root";\nAcquire::Languages "none";\nAcquire::http::Proxy "DIRECT";\nDPkg::Options { "--root=${root}"; "--force-not-root"; "--force-unsafe-io"; "--log=/dev/null"; };\nDPkg::Path "";\n`);
+  return root;
+}
+
+test('an apt repository: made, a package dropped into it, installed by apt', async () => {
+  const page = await browser.open(server);
+  await page.visit('#/repositories');
+  await page.judge('repositories-empty');
+  await page.getByRole('button', { name: 'New repository' }).first().click();
+  await page.locator('dialog').getByLabel('Name', { exact: true }).fill('tools');
+  await page.judge('repository-new');
+  await page.getByRole('button', { name: 'Create repository' }).click();
+  await page.getByRole('heading', { level: 1, name: 'tools' }).waitFor();
+
+  await page.visit('#/upload');
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: /Drop files here/ }).click()]);
+  await chooser.setFiles(deb('greeter', '1.0'));
+  await page.locator('form').getByRole('button', { name: 'Upload', exact: true }).click();
+  await page.getByText('Done').waitFor();
+  await page.judge('upload-to-repository');
+  await page.close_();
+
+  const root = aptRoot();
+  const sources = await fetch(`${server.base}/repo/tools/packhouse.sources`);
+  assert.equal(sources.status, 200);
+  writeFileSync(path.join(root, 'etc/apt/sources.list.d/tools.sources'), await sources.text());
+  apt(root, 'update');
+  apt(root, 'install', 'greeter');
+  assert.equal(readFileSync(path.join(root, 'usr/share/greeter/version'), 'utf8'), '1.0');
+});
+
+test('an upstream that is a directory: copied, shown, published', async () => {
+  const folder = path.join(work, 'vendor');
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, 'read me.txt'), 'hello');
+  const api = await server.signIn();
+  const make = (address, body) => api(address, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  assert.equal((await make('/upstream?wait=30', { name: 'vendor', type: 'dir', path: folder })).status, 201);
+  assert.equal((await make('/repo', { name: 'files', type: 'dir' })).status, 201);
+  assert.equal((await make('/repo', { name: 'rpms', type: 'yum' })).status, 201);
+  for (const size of ['wide', 'phone']) {
+    for (const theme of ['light', 'dark']) {
+      const page = await browser.open(server, { size, theme });
+      for (const [name, address] of [
+        ['repositories', '#/repositories'], ['repository', '#/repositories/tools'], ['repository-setup', '#/repositories/tools?tab=setup'],
+        ['repository-files', '#/repositories/tools?tab=files'], ['repository-dir', '#/repositories/files'], ['repository-yum', '#/repositories/rpms?tab=setup'], ['upstream', '#/upstreams/vendor'],
+      ]) {
+        await page.visit(address);
+        await page.judge(name);
+      }
+      await page.close_();
+    }
+  }
+});
