@@ -170,3 +170,39 @@ fn markup_is_data() {
         }
     }
 }
+
+#[test]
+fn long_changelogs_do_not_fill_the_memory() {
+    let server = Packhouse::start();
+    let admin = first(&server);
+    admin.set_up();
+    let changelog = "é\"".repeat(150_000);
+    for at in 0..60 {
+        let data = plus(&release(&format!("1.{at}")), json!({ "changelog": changelog }));
+        admin.release(&data, &[("a.deb", b"a")]);
+    }
+    server.forget_peak();
+    let before = server.memory();
+    let found = admin.search("secondapp", &[]);
+    assert_eq!(
+        (found["total"].clone(), found["page"].clone(), found["limit"].clone()),
+        (json!(60), json!(1), json!(100))
+    );
+    let versions = |list: &Value, key: &str| {
+        let list = list.as_array().unwrap().iter();
+        list.map(|entry| {
+            assert_eq!(entry["Changelog"][0]["Changes"], json!(changelog));
+            assert_eq!(entry["Artifacts"][0][key], "a.deb");
+            entry["Version"].as_str().unwrap().to_owned()
+        })
+        .collect::<Vec<_>>()
+    };
+    let newest_first: Vec<String> = (0..60).rev().map(|at| format!("1.{at}")).collect();
+    assert_eq!(versions(&found["apps"], "FileName"), newest_first);
+    assert_eq!(versions(&found["items"], "filename"), newest_first);
+    let listed = admin.get("/").is_json(200);
+    assert_eq!(versions(&listed["apps"], "FileName"), newest_first);
+    // Both answers hold some 27 and 54 MB of text.
+    let grown = server.peak_memory().saturating_sub(before);
+    assert!(grown < 40 << 20, "{grown} bytes more");
+}
