@@ -65,7 +65,7 @@ test('files dropped anywhere wait on the upload page', async () => {
   await page.getByText('tool_1.0_amd64.deb').waitFor();
   assert.equal(await page.locator('.kind', { hasText: 'deb' }).count(), 1);
   await page.getByRole('button', { name: 'Remove tool_1.0_amd64.deb' }).click();
-  assert.equal(await page.getByText('tool_1.0_amd64.deb').count(), 0);
+  await page.getByText('tool_1.0_amd64.deb').first().waitFor({ state: 'detached' });
   await page.close_();
 });
 
