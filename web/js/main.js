@@ -24,6 +24,8 @@ import { late, skeleton } from './parts/skeleton.js';
 import { menu, menuItem } from './parts/menu.js';
 import { button } from './parts/button.js';
 import { dropAnywhere } from './parts/dropzone.js';
+import { help } from './parts/help.js';
+import { palette } from './parts/palette.js';
 
 const PLACES = [
   ['', [['/', 'Overview', 'home'], ['/catalog', 'Catalog', 'box']]],
@@ -73,7 +75,7 @@ function accountItems() {
     h('div', { class: 'who' }, h('strong', null, state.user.username), h('div', { class: 'small muted' }, state.user.role === 'owner' ? 'Owner' : `Team user of ${state.user.owner}`)),
     [['auto', 'Theme of the system', 'auto'], ['light', 'Light', 'sun'], ['dark', 'Dark', 'moon']].map(([name, words, picture]) => menuItem(words, { icon: picture, checked: theme === name, onclick: () => setTheme(name) })),
     h('hr'),
-    menuItem('Keyboard shortcuts', { icon: 'help', onclick: openHelp }),
+    menuItem('Keyboard shortcuts', { icon: 'help', onclick: help }),
     menuItem('Sign out', { icon: 'exit', onclick: signOut }),
   ];
 }
@@ -105,18 +107,13 @@ async function openMore(groups, item) {
   } });
 }
 
+// Opened before the next key is heard: what is typed right after Ctrl K belongs into its field.
 async function openPalette() {
-  const { palette } = await import('./parts/palette.js');
   const owner = mayVisit('owner');
   const list = places().flatMap(([name, all]) => all.map(([address, label, picture]) => ({ label, icon: picture, where: name, href: `#${address}` })));
   if (owner) list.push({ label: 'Upload files', icon: 'upload', where: 'Action', href: '#/upload' });
-  list.push({ label: 'Keyboard shortcuts', icon: 'help', where: 'Action', run: openHelp }, { label: 'Sign out', icon: 'exit', where: 'Action', run: signOut });
+  list.push({ label: 'Keyboard shortcuts', icon: 'help', where: 'Action', run: help }, { label: 'Sign out', icon: 'exit', where: 'Action', run: signOut });
   if (state.user) await palette(list, owner);
-}
-
-async function openHelp() {
-  const { help } = await import('./parts/help.js');
-  await help();
 }
 
 export async function signOut() {
@@ -300,7 +297,7 @@ shortcut('/', 'Search', () => {
   else if (state.user) openPalette();
 });
 shortcut('u', 'Upload files', () => mayVisit('owner') && go('#/upload'));
-shortcut('?', 'Keyboard shortcuts', () => state.user && openHelp());
+shortcut('?', 'Keyboard shortcuts', () => state.user && help());
 
 build();
 listen();
