@@ -41,12 +41,14 @@ pub struct Error {
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// Seconds after which a retry makes sense (`Busy`, `Throttled`).
     pub retry_after: Option<u32>,
+    /// The names of the things it is about, and the word they are listed under.
+    pub about: Option<(&'static str, Vec<String>)>,
 }
 
 impl Error {
     /// An error of `kind` with a sentence for the caller.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Error { kind, message: message.into(), cause: None, retry_after: None }
+        Error { kind, message: message.into(), cause: None, retry_after: None, about: None }
     }
 
     /// The input breaks a rule.
@@ -77,6 +79,12 @@ impl Error {
     /// Our own fault; `cause` is logged and never sent.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Error { cause: Some(cause.into()), ..Error::new(Kind::Internal, "internal error") }
+    }
+
+    /// The same error, naming what it is about under `word`: `about("used_by", …)`.
+    pub fn about(mut self, word: &'static str, names: Vec<String>) -> Self {
+        self.about = Some((word, names));
+        self
     }
 
     /// The same error with its cause for the log.

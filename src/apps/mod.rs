@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
-use crate::http::Response;
+use crate::http::{self, Response};
 use crate::ids::random;
 use crate::store::Store;
 use crate::store::table::Table;
@@ -88,27 +88,12 @@ impl Apps {
 
 /// Prints an [`Error`] the way this dialect does: `{"error"}`.
 pub fn error_response(error: &Error) -> Response {
-    json_error(status(error.kind), &error.message)
+    json_error(http::status(error.kind), &error.message)
 }
 
 /// `{"error": message}`.
 pub fn json_error(status: u16, message: &str) -> Response {
     Response::json(status, &serde_json::json!({ "error": message }))
-}
-
-const fn status(kind: Kind) -> u16 {
-    match kind {
-        Kind::Invalid => 400,
-        Kind::Unauthenticated => 401,
-        Kind::Forbidden => 403,
-        Kind::NotFound => 404,
-        Kind::Conflict => 409,
-        Kind::TooLarge => 413,
-        Kind::Throttled => 429,
-        Kind::Internal => 500,
-        Kind::Busy => 503,
-        Kind::Quota => 507,
-    }
 }
 
 /// The form of a deletion that was refused: what failed, and why.
@@ -118,7 +103,7 @@ fn refused_deletion(what: &str, error: Error) -> Result<Response> {
         Kind::Forbidden if error.message == "Permission denied" => Err(error),
         Kind::NotFound | Kind::Forbidden | Kind::Conflict => {
             let shown = serde_json::json!({ "error": format!("failed to delete {what}"), "details": error.message });
-            Ok(Response::json(status(error.kind), &shown))
+            Ok(Response::json(http::status(error.kind), &shown))
         }
         _ => Err(error),
     }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 
 use crate::clock::Time;
-use crate::error::{Error, Kind, Result};
-use crate::http::Response;
+use crate::error::{Error, Result};
+use crate::http::{self, Response};
 use crate::identity::{AccountRef, Principal, RawToken, Role, TokenKey};
 use crate::ids::Digest;
 
@@ -128,19 +128,7 @@ impl Console {
 
 /// How this room prints errors: `{"error": sentence}`.
 pub fn error_response(error: &Error) -> Response {
-    let status = match error.kind {
-        Kind::Invalid => 400,
-        Kind::Unauthenticated => 401,
-        Kind::Forbidden => 403,
-        Kind::NotFound => 404,
-        Kind::Conflict => 409,
-        Kind::TooLarge => 413,
-        Kind::Throttled => 429,
-        Kind::Internal => 500,
-        Kind::Busy => 503,
-        Kind::Quota => 507,
-    };
-    Response::json(status, &json!({ "error": error.message }))
+    Response::json(http::status(error.kind), &json!({ "error": error.message }))
 }
 
 /// The person behind a request, an owner.

@@ -11,9 +11,9 @@ use crate::feeds::body::{self, Asked, Names, Wish};
 use crate::feeds::model::packages::{self, Prepared};
 use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::{Change, Extras, Member, Package, PackageType, Set, Type, sets};
-use crate::feeds::package::{self, BlobReader, Bytes, Depth};
+use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::publish::{self, Outcome, Wanted, paths};
-use crate::feeds::{Desk, desk, entry, listed, options, order, rules, upstream};
+use crate::feeds::{Desk, desk, entry, options, order, rules, upstream};
 use crate::http::{Request, Response};
 use crate::identity::{Principal, account_of};
 use crate::ids::Digest;
@@ -124,7 +124,7 @@ fn by_hand(
         let verb = if unknown.len() == 1 { "is" } else { "are" };
         let plural = if total == 1 { "package" } else { "packages" };
         let sentence = format!("{} of {total} {plural} {verb} not known here", unknown.len());
-        return Err(listed(Kind::Invalid, &sentence, "unknown", &unknown));
+        return Err(Error::invalid(sentence).about("unknown", unknown));
     }
     for (digest, first_name) in strangers {
         let new = become_package(app, &digest, &first_name)?;
@@ -211,7 +211,7 @@ fn may_name(tx: &impl Read, who: &Principal, username: Option<&str>, digest: &Di
 fn become_package(app: &App, digest: &Digest, first_name: &str) -> Result<Prepared> {
     let hex = digest.to_hex();
     let name = rules::base_name(first_name).unwrap_or(&hex);
-    let mut reader = BlobReader::new(app.store.blob(digest)?)?;
+    let mut reader = app.store.blob(digest)?.reader()?;
     let now = app.clock.now();
     let size = reader.len();
     let of = |plain| Bytes { digest: *digest, size, name: Some(name), plain };
@@ -233,7 +233,7 @@ pub(super) fn check_types(name: &str, kind: Type, packages: impl Iterator<Item =
     }
     let takes = if kind == Type::Yum { "rpm" } else { "deb" };
     let sentence = format!("repo {name} is of type {} and takes {takes} packages only", kind.word());
-    Err(listed(Kind::Invalid, &sentence, "mismatched", &wrong))
+    Err(Error::invalid(sentence).about("mismatched", wrong))
 }
 
 /// How a repo is to know a package; what is not said stays as it is.

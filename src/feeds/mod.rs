@@ -27,46 +27,23 @@ pub use desk::Desk;
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::app::App;
-use crate::error::{Error, Kind, Result};
-use crate::http::Response;
+use crate::error::{Error, Result};
+use crate::http::{self, Response};
 
-/// Prints an [`Error`] the way this dialect does: `{"error"}`, and what [`listed`] added.
+/// Prints an [`Error`] the way this dialect does: `{"error"}`, and the names of what it is about.
 pub fn error_response(error: &Error) -> Response {
-    let status = match error.kind {
-        Kind::Invalid => 400,
-        Kind::Unauthenticated => 401,
-        Kind::Forbidden => 403,
-        Kind::NotFound => 404,
-        Kind::Conflict => 409,
-        Kind::TooLarge => 413,
-        Kind::Throttled => 429,
-        Kind::Internal => 500,
-        Kind::Busy => 503,
-        Kind::Quota => 507,
-    };
-    let (sentence, more) = match error.message.split_once('\n') {
-        Some((sentence, more)) => (sentence, serde_json::from_str::<serde_json::Map<String, Value>>(more).ok()),
-        None => (&*error.message, None),
-    };
     let mut shown = serde_json::Map::new();
-    let sentence = if more.is_some() { sentence } else { &*error.message };
-    shown.insert("error".to_owned(), sentence.into());
-    shown.extend(more.unwrap_or_default());
-    Response::json(status, &shown)
+    shown.insert("error".to_owned(), (*error.message).into());
+    if let Some((word, names)) = &error.about {
+        shown.insert((*word).to_owned(), names.clone().into());
+    }
+    Response::json(http::status(error.kind), &shown)
 }
 
 /// The room's memory.
 fn desk(app: &App) -> Result<&Desk> {
     app.rooms.get::<Arc<Desk>>().map(|desk| &**desk)
-}
-
-/// An error that names what it is about under a key of its own: `{"error": sentence, key: values}`.
-pub fn listed(kind: Kind, sentence: &str, key: &str, values: &[String]) -> Error {
-    let sentence = sentence.replace('\n', " ");
-    Error::new(kind, format!("{sentence}\n{}", serde_json::json!({ key: values })))
 }
 
 #[cfg(test)]
@@ -80,7 +57,7 @@ mod tests {
             (Error::not_found("there is no repo x"), 404, r#"{"error":"there is no repo x"}"#),
             (Error::invalid("two\nlines"), 400, r#"{"error":"two\nlines"}"#),
             (
-                listed(Kind::Conflict, "in use", "used_by", &["repo/x".to_owned()]),
+                Error::conflict("in use").about("used_by", vec!["repo/x".to_owned()]),
                 409,
                 r#"{"error":"in use","used_by":["repo/x"]}"#,
             ),

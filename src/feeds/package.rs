@@ -1,7 +1,7 @@
 //! From bytes to a package: what it is by its content, what it says of itself, what it contributes to indexes.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use crate::clock::Time;
 use crate::error::{Error, Result};
@@ -15,7 +15,6 @@ use crate::formats::rpm::{self, Entry, Rpm};
 use crate::formats::xml::{push_attribute, push_text};
 use crate::formats::{self, Facts};
 use crate::ids::Digest;
-use crate::store::Blob;
 
 /// How much of a package is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,53 +35,6 @@ pub struct Bytes<'a> {
     pub name: Option<&'a str>,
     /// Whether they are to be a plain file whatever they hold.
     pub plain: bool,
-}
-
-/// Reads a blob from its beginning, as often as one likes.
-pub struct BlobReader {
-    blob: Blob,
-    at: u64,
-}
-
-impl BlobReader {
-    /// Over a blob.
-    ///
-    /// # Errors
-    /// `Internal` when its bytes are wrong.
-    pub fn new(mut blob: Blob) -> Result<BlobReader> {
-        blob.check_before_range()?;
-        Ok(BlobReader { blob, at: 0 })
-    }
-
-    /// Bytes in it.
-    pub fn len(&self) -> u64 {
-        self.blob.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.blob.is_empty()
-    }
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.blob.read_at(self.at, buffer)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for BlobReader {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let to = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.blob.len().checked_add_signed(by),
-        };
-        self.at = to.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
 }
 
 /// Reads a package. An rpm or deb is known by its content (`repos.md` §9.3).

@@ -11,12 +11,12 @@ use crate::feeds::links::{Base, segment};
 use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::trees::{self, File};
 use crate::feeds::model::{Set, Type, packages, sets};
-use crate::feeds::package::BlobReader;
 use crate::feeds::publish::paths;
 use crate::feeds::{clients, desk, index_page, rules};
 use crate::http::{FileAnswer, Request, Response, Source, percent_decode, serve_file};
 use crate::identity::Principal;
 use crate::ids::Digest;
+use crate::store::BlobReader;
 use crate::store::table::ReadTx;
 
 /// `Cache-Control` of what can never stand for other bytes.
@@ -174,7 +174,7 @@ fn made(app: &App, request: &Request, tree: &Tree, path: &str) -> Result<Option<
 type Unpacker = MultiGzDecoder<io::BufReader<BlobReader>>;
 
 fn unpack(app: &App, packed: &Digest) -> Result<Unpacker> {
-    let reader = BlobReader::new(app.store.blob(packed)?)?;
+    let reader = app.store.blob(packed)?.reader()?;
     Ok(MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, reader)))
 }
 

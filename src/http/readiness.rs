@@ -2,7 +2,7 @@
 //!
 //! Every socket is armed for one event at a time; the thread that gets the event owns the connection until it arms
 //! the socket again. One thread at a time waits in the system (epoll, kqueue, IOCP) and brings back what has come;
-//! the others sleep until it brought more than one.
+//! the others sleep until it cannot keep up.
 //!
 //! This is the one file with `unsafe` code: `polling` cannot know that a socket outlives its registration; `Watched`
 //! guarantees it by owning both.
@@ -12,7 +12,7 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use polling::{Events, Poller};
 
@@ -40,14 +40,16 @@ pub(super) enum Event {
     Closed,
 }
 
-/// How long the thread that took the only event may be at it before another one waits for events in its place.
-const DEPUTY: Duration = Duration::from_millis(1);
+/// How long an event may wait for the threads that are at work before another one is woken for it.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// A queue of socket events.
 ///
-/// Waking a thread costs more than most requests, and on a busy machine the woken one waits for a core. So a thread that
-/// took the only event wakes nobody: it is back before the next one matters. Should it be long, a deputy takes over: one
-/// of the sleeping threads, which looks every millisecond while there is traffic and sleeps when there is none.
+/// Waking a thread costs more than most requests, and on a machine whose cores are busy the woken one pushes somebody
+/// aside: three threads on two cores wait for each other for whole time slices, which is what the slowest answers show.
+/// So one thread works off what it brought by itself, and another joins only when an event has waited for a
+/// millisecond. Should a thread be long at one event, a deputy notices: one of the sleeping threads, which looks every
+/// millisecond while there is traffic and sleeps when there is none.
 #[derive(Debug)]
 pub(super) struct Readiness {
     poller: Poller,
@@ -60,6 +62,8 @@ pub(super) struct Readiness {
 #[derive(Debug, Default)]
 struct Turn {
     ready: VecDeque<usize>,
+    /// When those were brought.
+    since: Option<Instant>,
     /// A thread waits in the system.
     waiting: bool,
     /// Threads asleep without a time limit.
@@ -70,6 +74,13 @@ struct Turn {
     call: bool,
     /// Events taken so far.
     taken: u64,
+}
+
+impl Turn {
+    /// Whether events wait for longer than they should.
+    fn is_late(&self) -> bool {
+        !self.ready.is_empty() && self.since.is_some_and(|since| since.elapsed() > PATIENCE)
+    }
 }
 
 impl Readiness {
@@ -95,7 +106,7 @@ impl Readiness {
             if let Some(key) = turn.ready.pop_front() {
                 turn.taken += 1;
                 if turn.sleeping > 0 && !turn.waiting {
-                    if !turn.ready.is_empty() {
+                    if turn.is_late() {
                         self.wake.notify_one();
                     } else if !turn.deputy && !turn.call {
                         turn.call = true;
@@ -121,7 +132,10 @@ impl Readiness {
                     self.wake.notify_one();
                     return Err(error);
                 }
-                _ => turn.ready.extend(events.iter().map(|event| event.key)),
+                _ => {
+                    turn.ready.extend(events.iter().map(|event| event.key));
+                    turn.since = Some(Instant::now());
+                }
             }
             if turn.ready.is_empty() && !self.closed.load(Ordering::Acquire) {
                 // Called with a time limit or interrupted: the caller looks around, somebody else may wait.
@@ -144,10 +158,10 @@ impl Readiness {
         turn.deputy = true;
         loop {
             let taken = turn.taken;
-            turn = self.wake.wait_timeout(turn, DEPUTY).unwrap_or_else(PoisonError::into_inner).0;
+            turn = self.wake.wait_timeout(turn, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
             let closed = self.closed.load(Ordering::Acquire);
             // Nothing happened meanwhile: either all is quiet, or the others are long at their work.
-            if closed || !turn.ready.is_empty() || turn.taken == taken {
+            if closed || turn.is_late() || turn.taken == taken {
                 turn.deputy = false;
                 return turn;
             }

@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use crate::error::Kind;
+
 /// What a handler answers; the engine sends it.
 pub struct Response {
     /// The status code.
@@ -360,6 +362,22 @@ pub(super) fn is_token(text: &str) -> bool {
 fn number(out: &mut Vec<u8>, value: u64) {
     // Writing to a vector does not fail.
     _ = write!(out, "{value}");
+}
+
+/// The status that most dialects answer a failure of this kind with.
+pub const fn status(kind: Kind) -> u16 {
+    match kind {
+        Kind::Invalid => 400,
+        Kind::Unauthenticated => 401,
+        Kind::Forbidden => 403,
+        Kind::NotFound => 404,
+        Kind::Conflict => 409,
+        Kind::TooLarge => 413,
+        Kind::Throttled => 429,
+        Kind::Internal => 500,
+        Kind::Busy => 503,
+        Kind::Quota => 507,
+    }
 }
 
 /// `Wed, 20 May 2026 10:00:00 GMT`; times the format cannot express become its first or last second.

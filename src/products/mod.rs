@@ -7,7 +7,7 @@ pub mod model;
 pub mod rules;
 
 use crate::error::{Error, Kind};
-use crate::http::Response;
+use crate::http::{self, Response};
 
 /// Prints an [`Error`] the way this dialect does: `Forbidden` and `NotFound` as text, the rest as `{"error"}`.
 /// An unknown version is 400 wherever it is named, as the dialect documents it; an unknown product is 404 here.
@@ -16,14 +16,7 @@ pub fn error_response(error: &Error) -> Response {
         Kind::NotFound if error.message == model::VERSION_NOT_FOUND => Response::text(400, error.message.clone()),
         Kind::Forbidden => Response::text(403, error.message.clone()),
         Kind::NotFound => Response::text(404, error.message.clone()),
-        Kind::Unauthenticated => json_error(401, &error.message),
-        Kind::Invalid => json_error(400, &error.message),
-        Kind::Conflict => json_error(409, &error.message),
-        Kind::TooLarge => json_error(413, &error.message),
-        Kind::Throttled => json_error(429, &error.message),
-        Kind::Busy => json_error(503, &error.message),
-        Kind::Quota => json_error(507, &error.message),
-        Kind::Internal => json_error(500, &error.message),
+        kind => json_error(http::status(kind), &error.message),
     }
 }
 

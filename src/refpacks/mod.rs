@@ -12,25 +12,25 @@ pub mod upload;
 pub use desk::Desk;
 
 use crate::error::{Error, Kind};
-use crate::http::{Method, Response, allow_value};
+use crate::http::{self, Method, Response, allow_value};
 
 /// Prints an [`Error`] the way this dialect does. Errors of the room carry their short word on the first line of the
 /// message ([`rules::refuse`]); those of the core have none and get their kind's.
 pub fn error_response(error: &Error) -> Response {
-    let (status, usual) = match error.kind {
-        Kind::Invalid => (400, "Invalid parameter"),
-        Kind::Unauthenticated => (401, "Unauthorized"),
-        Kind::Forbidden => (403, "Forbidden"),
-        Kind::NotFound => (404, "Not found"),
-        Kind::Conflict => (409, "Conflict"),
-        Kind::TooLarge => (413, "Package too large"),
-        Kind::Throttled => (429, "Too many requests"),
-        Kind::Busy => (503, "Busy"),
-        Kind::Quota => (507, "Insufficient storage"),
+    let usual = match error.kind {
+        Kind::Invalid => "Invalid parameter",
+        Kind::Unauthenticated => "Unauthorized",
+        Kind::Forbidden => "Forbidden",
+        Kind::NotFound => "Not found",
+        Kind::Conflict => "Conflict",
+        Kind::TooLarge => "Package too large",
+        Kind::Throttled => "Too many requests",
+        Kind::Busy => "Busy",
+        Kind::Quota => "Insufficient storage",
         Kind::Internal => return json_error(500, "", &error.message),
     };
     let (short, sentence) = error.message.split_once('\n').unwrap_or((usual, &error.message));
-    json_error(status, short, sentence)
+    json_error(http::status(error.kind), short, sentence)
 }
 
 /// `{"error", "message"}`, or for a fault of the server `{"title", "detail", "status"}`.

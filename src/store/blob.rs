@@ -1,7 +1,7 @@
 //! A blob being read: hashed as it streams the first time, so that rot ends in a broken-off transfer.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -113,6 +113,15 @@ impl Blob {
         Ok(count)
     }
 
+    /// The blob as anything that reads and seeks takes it, from its beginning, checked as before a range.
+    ///
+    /// # Errors
+    /// `Internal` when its bytes are wrong.
+    pub fn reader(mut self) -> Result<BlobReader> {
+        self.check_before_range()?;
+        Ok(BlobReader { blob: self, at: 0 })
+    }
+
     fn check_first(&mut self) -> io::Result<()> {
         match self.state {
             State::Sound | State::Unchecked => return Ok(()),
@@ -132,6 +141,44 @@ impl Blob {
         self.state = if right { State::Sound } else { State::Damaged };
         self.checker.conclude(&self.shelf, self.digest, self.mark, right);
         if right { Ok(()) } else { Err(wrong()) }
+    }
+}
+
+/// A blob with a position of its own, for the readers of formats. Reads fail when the bytes are wrong.
+pub struct BlobReader {
+    blob: Blob,
+    at: u64,
+}
+
+impl BlobReader {
+    /// Bytes of the blob.
+    pub fn len(&self) -> u64 {
+        self.blob.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.blob.is_empty()
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.blob.read_at(self.at, buffer)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for BlobReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let moved = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.blob.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = moved.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 

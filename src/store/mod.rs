@@ -39,7 +39,7 @@ pub mod table;
 mod verify;
 
 pub use batch::Batch;
-pub use blob::Blob;
+pub use blob::{Blob, BlobReader};
 pub use disk::human;
 pub use open::{OpenError, Options};
 pub use patchwork::Patchwork;

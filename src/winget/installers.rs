@@ -1,7 +1,5 @@
 //! Adding, showing and deleting versions (`winget.md` A6).
 
-use std::io::{self, Read, Seek, SeekFrom};
-
 use serde_json::json;
 use uuid::Uuid;
 
@@ -11,8 +9,8 @@ use crate::formats::{Facts, zip};
 use crate::http::{Request, Response};
 use crate::identity::Principal;
 use crate::ids::{Digest, random};
+use crate::store::Store;
 use crate::store::table::WriteTx;
-use crate::store::{Blob, Store};
 use crate::winget::form::{Form, Wanted};
 use crate::winget::gate::{Admin, Caller, Visit, segment};
 use crate::winget::links::Links;
@@ -160,38 +158,12 @@ fn judge_archive(app: &App, form: &Form, file: &File, paths: &[String]) -> Resul
             let mut file = uploaded.staged.open().map_err(Error::internal)?;
             zip::walk(&mut file, &mut visit)
         }
-        None => zip::walk(&mut BlobReader { blob: app.store.blob(&file.digest)?, at: 0 }, &mut visit),
+        None => zip::walk(&mut app.store.blob(&file.digest)?.reader()?, &mut visit),
     };
     match (walked, missing.first()) {
         (None, _) => Err(Error::invalid("the file is not a readable ZIP archive")),
         (_, Some(path)) => Err(Error::invalid(format!("the archive has no entry {}", path.escape_debug()))),
         _ => Ok(()),
-    }
-}
-
-/// A blob as formats read files.
-struct BlobReader {
-    blob: Blob,
-    at: u64,
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.blob.read_at(self.at, buffer)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for BlobReader {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let moved = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.blob.len().checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = moved.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
     }
 }
 

@@ -34,7 +34,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Method, Response, allow_value};
+use crate::http::{self, Method, Response, allow_value};
 use crate::ids::random;
 use crate::store::Store;
 use crate::store::table::Table;
@@ -122,16 +122,8 @@ fn detail(status: u16, message: &str) -> Response {
 
 const fn status(kind: Kind) -> u16 {
     match kind {
-        Kind::Invalid => 400,
-        Kind::Unauthenticated => 401,
-        Kind::Forbidden => 403,
-        Kind::NotFound => 404,
         Kind::Quota => 407,
-        Kind::Conflict => 409,
-        Kind::TooLarge => 413,
-        Kind::Throttled => 429,
-        Kind::Internal => 500,
-        Kind::Busy => 503,
+        kind => http::status(kind),
     }
 }
 

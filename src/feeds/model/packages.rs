@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{self, Holder};
 use crate::clock::Time;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::feeds::model::{Package, Set};
-use crate::feeds::{listed, rules};
+use crate::feeds::rules;
 use crate::formats::Facts;
 use crate::ids::Digest;
 use crate::store::Store;
@@ -161,7 +161,7 @@ pub fn remove(store: &Store, tx: &WriteTx, digest: &Digest) -> Result<()> {
     }
     let users = used_by(tx, digest)?;
     if !users.is_empty() {
-        return Err(listed(Kind::Conflict, "the package is still in use", "used_by", &users));
+        return Err(Error::conflict("the package is still in use").about("used_by", users));
     }
     catalog::release(store, tx, digest, &Holder::package())?;
     drop_unlisted(tx, digest)
