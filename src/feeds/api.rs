@@ -1,6 +1,7 @@
 //! Handlers of `/repo` and `/repo/NAME` (`repos.md` §7), and of the key (§15).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
@@ -51,7 +52,7 @@ pub fn create(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
 }
 
 fn make(app: &App, who: &Principal, request: &Request, name: &str, kind: Type, options: Options) -> Result<Repo> {
-    let wanted = Wanted::new(name, None, kind, options, who, request);
+    let wanted = Wanted::new(name, None, kind, options, who, request.peer.ip());
     Ok(publish::publish(desk(app)?, wanted)?.repo)
 }
 
@@ -87,7 +88,7 @@ pub fn put(app: &App, who: &Principal, request: &mut Request) -> Result<Response
             let options = options::read(old.kind, &fields, old.options.clone())?;
             let kind = old.kind;
             let extras = app.store.read(|tx| sets::extras(tx, &Set::Repo(name.clone())))?;
-            let wanted = Wanted { extras, ..Wanted::new(&name, Some(old), kind, options, who, request) };
+            let wanted = Wanted { extras, ..Wanted::new(&name, Some(old), kind, options, who, request.peer.ip()) };
             Ok((200, publish::publish(desk(app)?, wanted)?.repo))
         }
         None => {
@@ -166,7 +167,7 @@ impl Wanted {
         kind: Type,
         options: Options,
         who: &Principal,
-        request: &Request,
+        address: IpAddr,
     ) -> Wanted {
         Wanted {
             name: name.to_owned(),
@@ -177,10 +178,11 @@ impl Wanted {
             extras: Extras::new(),
             prepared: BTreeMap::new(),
             staged: Vec::new(),
-            uploaded: None,
+            uploaded: Vec::new(),
             always: false,
             who: who.label(),
-            address: Some(request.peer.ip()),
+            address: Some(address),
+            beside: BTreeSet::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Handlers of `/repo/NAME/packages`: the list of a repo, replaced, changed, or copied from another set (`repos.md` §8).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 
@@ -10,9 +10,10 @@ use crate::error::{Error, Kind, Result};
 use crate::feeds::body::{self, Asked, Names, Wish};
 use crate::feeds::model::packages::{self, Prepared};
 use crate::feeds::model::repos::{self, Repo};
-use crate::feeds::model::{Change, Extras, Member, Package, PackageType, Set, Type, sets};
+use crate::feeds::model::{Change, Counts, Extras, Member, Package, PackageType, Set, Type, sets};
 use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::publish::{self, Outcome, Wanted, paths};
+use crate::feeds::together::{self, Asks, Entrant, Told};
 use crate::feeds::{Desk, desk, entry, options, order, rules, upstream};
 use crate::http::{Request, Response};
 use crate::identity::{Principal, account_of};
@@ -63,18 +64,31 @@ pub fn patch(app: &App, who: &Principal, request: &mut Request) -> Result<Respon
 fn change(app: &App, who: &Principal, request: &mut Request, patch: bool) -> Result<Response> {
     let name = request.params.get("name")?;
     app.store.read(|tx| repos::get(tx, &name))?.ok_or_else(|| rules::unknown_repo(&name))?;
-    let asked = body::read(request.body(), patch)?;
-    let (outcome, warnings) = desk(app)?.alone(&name, || {
-        let repo = app.store.read(|tx| repos::get(tx, &name))?.ok_or_else(|| rules::unknown_repo(&name))?;
+    match body::read(request.body(), patch)? {
+        Asked::List(list) if patch => {
+            let entrant = Entrant { who: who.clone(), address: request.peer.ip(), asks: Asks::List(list) };
+            match together::publish(app, &name, entrant)? {
+                Told::Served(told) => Ok(answer(&name, &told.repo, told.counts, told.changed, &[])),
+                Told::There(_) => Err(Error::internal("a list was taken for an upload")),
+            }
+        }
+        asked => set(app, who, request, &name, asked),
+    }
+}
+
+/// Makes the repo have what is asked for, whatever it has.
+fn set(app: &App, who: &Principal, request: &Request, name: &str, asked: Asked) -> Result<Response> {
+    let (outcome, warnings) = desk(app)?.alone(name, || {
+        let repo = app.store.read(|tx| repos::get(tx, name))?.ok_or_else(|| rules::unknown_repo(name))?;
         let (kind, options) = (repo.kind, repo.options.clone());
-        let mut wanted = Wanted::new(&name, Some(repo.clone()), kind, options, who, request);
+        let mut wanted = Wanted::new(name, Some(repo.clone()), kind, options, who, request.peer.ip());
         let mut warnings = Vec::new();
         match asked {
             Asked::Sync { name, kind } => sync(desk(app)?, &mut wanted, &repo, &name, &kind)?,
             Asked::List(list) => {
                 let extras = app.store.read(|tx| sets::extras(tx, &Set::Repo(wanted.name.clone())))?;
-                by_hand(app, who, &mut wanted, &repo, list, patch)?;
-                if patch || extras.is_empty() || wanted.change.is_empty() {
+                by_hand(app, who, &mut wanted, &repo, list)?;
+                if extras.is_empty() || wanted.change.is_empty() {
                     wanted.extras = extras;
                 } else {
                     let names: Vec<String> = extras.into_keys().collect();
@@ -84,32 +98,80 @@ fn change(app: &App, who: &Principal, request: &mut Request, patch: bool) -> Res
         }
         Ok((publish::publish(desk(app)?, wanted)?, warnings))
     })?;
-    Ok(answer(&name, &outcome, &warnings))
+    Ok(answer(name, &outcome.repo, outcome.counts, outcome.changed, &warnings))
 }
 
-fn answer(name: &str, outcome: &Outcome, warnings: &[String]) -> Response {
+fn answer(name: &str, repo: &Repo, counts: Counts, changed: bool, warnings: &[String]) -> Response {
     let shown = json!({
         "name": name,
-        "packages": outcome.counts.packages,
-        "added": outcome.counts.added,
-        "removed": outcome.counts.removed,
-        "generation": outcome.repo.generation,
-        "changed": outcome.changed,
+        "packages": counts.packages,
+        "added": counts.added,
+        "removed": counts.removed,
+        "generation": repo.generation,
+        "changed": changed,
         "warnings": warnings,
     });
     Response::json(200, &shown)
 }
 
-/// Fills in what a list given by hand changes.
+/// Fills in what a whole list given by hand changes.
 fn by_hand(
     app: &App,
     who: &Principal,
     wanted: &mut Wanted,
     repo: &Repo,
     list: BTreeMap<String, Wish>,
-    patch: bool,
 ) -> Result<()> {
-    let set = Set::Repo(wanted.name.clone());
+    let listed = judge(app, who, &wanted.name, repo, list, &BTreeSet::new())?;
+    let held = app.store.read(|tx| sets::members(tx, &Set::Repo(wanted.name.clone())))?;
+    let will = listed.will(repo, &held)?;
+    let target = will.into_iter().filter_map(|(digest, member)| Some((digest, member?))).collect();
+    wanted.change = sets::difference(&held, &target);
+    wanted.prepared = listed.prepared;
+    wanted.prepared.retain(|digest, _| wanted.change.put.contains_key(digest));
+    Ok(())
+}
+
+/// A list whose packages are known, or may become so, and fit the repo.
+pub(super) struct Listed {
+    /// What is asked for each.
+    pub(super) wishes: BTreeMap<Digest, Wish>,
+    /// Blobs of the server that become packages.
+    pub(super) prepared: BTreeMap<Digest, Prepared>,
+    facts: BTreeMap<Digest, Package>,
+}
+
+impl Listed {
+    /// How the repo is to know each, none when not at all; `held` is how it knows them.
+    pub(super) fn will(
+        &self,
+        repo: &Repo,
+        held: &BTreeMap<Digest, Member>,
+    ) -> Result<Vec<(Digest, Option<Member>)>> {
+        let will = |(digest, wish): (&Digest, &Wish)| match wish {
+            Wish::No => Ok((*digest, None)),
+            Wish::Yes(names) => {
+                let own = self.facts.get(digest).map(|package| package.filename.as_str());
+                Ok((*digest, Some(member(repo, names.clone(), held.get(digest), own)?)))
+            }
+        };
+        self.wishes.iter().map(will).collect()
+    }
+}
+
+/// Judges a list; `coming` are packages that are about to become known.
+///
+/// # Errors
+/// `Invalid`, naming what is unknown or of the wrong type.
+pub(super) fn judge(
+    app: &App,
+    who: &Principal,
+    name: &str,
+    repo: &Repo,
+    list: BTreeMap<String, Wish>,
+    coming: &BTreeSet<Digest>,
+) -> Result<Listed> {
+    let set = Set::Repo(name.to_owned());
     let total = list.len();
     let mut unknown = Vec::new();
     let mut wishes: BTreeMap<Digest, Wish> = BTreeMap::new();
@@ -119,43 +181,21 @@ fn by_hand(
             None => unknown.push(key),
         }
     }
-    let (mut facts, strangers) = app.store.read(|tx| known(tx, who, &wishes, &set, &mut unknown))?;
+    let (mut facts, strangers) = app.store.read(|tx| known(tx, who, &wishes, &set, coming, &mut unknown))?;
     if !unknown.is_empty() {
         let verb = if unknown.len() == 1 { "is" } else { "are" };
         let plural = if total == 1 { "package" } else { "packages" };
         let sentence = format!("{} of {total} {plural} {verb} not known here", unknown.len());
         return Err(Error::invalid(sentence).about("unknown", unknown));
     }
+    let mut prepared = BTreeMap::new();
     for (digest, first_name) in strangers {
         let new = become_package(app, &digest, &first_name)?;
         facts.insert(digest, new.package.clone());
-        wanted.prepared.insert(digest, new);
+        prepared.insert(digest, new);
     }
-    check_types(&wanted.name, repo.kind, facts.iter().map(|(digest, package)| (*digest, package.kind)))?;
-    let held = match patch {
-        true => app.store.read(|tx| {
-            let mut held = BTreeMap::new();
-            for digest in wishes.keys() {
-                held.extend(sets::member(tx, &set, digest)?.map(|member| (*digest, member)));
-            }
-            Ok(held)
-        })?,
-        false => app.store.read(|tx| sets::members(tx, &set))?,
-    };
-    let mut target = if patch { held.clone() } else { BTreeMap::new() };
-    for (digest, wish) in wishes {
-        match wish {
-            Wish::No => drop(target.remove(&digest)),
-            Wish::Yes(names) => {
-                let own = facts.get(&digest).map(|package| package.filename.as_str());
-                let member = member(repo, names, held.get(&digest), own)?;
-                target.insert(digest, member);
-            }
-        }
-    }
-    wanted.change = sets::difference(&held, &target);
-    wanted.prepared.retain(|digest, _| wanted.change.put.contains_key(digest));
-    Ok(())
+    check_types(name, repo.kind, facts.iter().map(|(digest, package)| (*digest, package.kind)))?;
+    Ok(Listed { wishes, prepared, facts })
 }
 
 /// The known ones among what is wished for, and the blobs of the server that are to become packages; the rest is
@@ -167,6 +207,7 @@ fn known(
     who: &Principal,
     wishes: &BTreeMap<Digest, Wish>,
     set: &Set,
+    coming: &BTreeSet<Digest>,
     unknown: &mut Vec<String>,
 ) -> Result<Known> {
     let (mut facts, mut strangers) = (BTreeMap::new(), Vec::new());
@@ -178,7 +219,8 @@ fn known(
     for (digest, wish) in wishes {
         if *wish == Wish::No {
             // What is not in the repo has to be at least something.
-            if sets::member(tx, set, digest)?.is_none() && !packages::is_known(tx, digest)? {
+            let there = sets::member(tx, set, digest)?.is_some() || coming.contains(digest);
+            if !there && !packages::is_known(tx, digest)? {
                 unknown.push(digest.to_hex());
             }
             continue;
@@ -344,10 +386,11 @@ pub fn copy(desk: &Desk, name: &str, source: &str, kind: &str, who: &str) -> Res
             extras: Extras::new(),
             prepared: BTreeMap::new(),
             staged: Vec::new(),
-            uploaded: None,
+            uploaded: Vec::new(),
             always: false,
             who: who.to_owned(),
             address: None,
+            beside: BTreeSet::new(),
             old: Some(repo.clone()),
         };
         sync(desk, &mut wanted, &repo, source, kind)?;

@@ -1,4 +1,4 @@
-//! What the room keeps between requests: one lock a repo, so that its writers come one after the other, and the key
+//! What the room keeps between requests: one line a repo, so that its writers come one after the other, and the key
 //! that signs.
 
 use std::collections::HashMap;
@@ -9,9 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::feeds::line::Line;
 use crate::feeds::model::keys;
+use crate::feeds::together::{Entrant, Told};
 use crate::formats::openpgp::{KeyKind, SigningKey};
 use crate::store::Store;
+
+/// The writers of one repo.
+type Writers = Line<Entrant, Result<Told>>;
 
 /// The room's memory; one per server. What works without a request (schedules, syncs) is given this alone.
 pub struct Desk {
@@ -19,7 +24,7 @@ pub struct Desk {
     pub store: Arc<Store>,
     /// The time source.
     pub clock: Arc<Clock>,
-    locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    lines: Mutex<HashMap<String, Arc<Writers>>>,
     key: Mutex<Option<Arc<Key>>>,
 }
 
@@ -77,21 +82,32 @@ fn broken(fault: crate::formats::fault::Fault) -> Error {
 impl Desk {
     /// The memory of a server that has answered nothing yet.
     pub fn new(store: Arc<Store>, clock: Arc<Clock>) -> Desk {
-        Desk { store, clock, locks: Mutex::default(), key: Mutex::default() }
+        Desk { store, clock, lines: Mutex::default(), key: Mutex::default() }
     }
 
     /// Runs `work` while nobody else changes the repo called `name`.
     pub fn alone<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
-        let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those nobody waits for are forgotten before the map grows without bound.
-            if locks.len() >= 1024 {
-                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            }
-            locks.entry(name.to_owned()).or_default().clone()
-        };
-        let _guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
-        work()
+        self.line(name).alone(work)
+    }
+
+    /// Has a change of the repo called `name` carried out, together with others that wait ([`Line::join`]).
+    pub(super) fn join(
+        &self,
+        name: &str,
+        entrant: Entrant,
+        fits: impl Fn(&Entrant, &Entrant) -> bool,
+        lead: impl FnOnce(Vec<Entrant>) -> Vec<Result<Told>>,
+    ) -> Option<Result<Told>> {
+        self.line(name).join(entrant, fits, lead)
+    }
+
+    fn line(&self, name: &str) -> Arc<Writers> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those nobody stands in are forgotten before the map grows without bound.
+        if lines.len() >= 1024 {
+            lines.retain(|_, line| Arc::strong_count(line) > 1);
+        }
+        lines.entry(name.to_owned()).or_default().clone()
     }
 
     /// The key that signs; made at first use.

@@ -1,20 +1,17 @@
 //! Handlers of `/package`: what there is, one by one, uploads by hand (`repos.md` §9).
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::audit;
 use crate::error::{Error, Kind, Result};
-use crate::feeds::contents::check_types;
 use crate::feeds::links::Base;
-use crate::feeds::model::packages::{self, Prepared};
+use crate::feeds::model::packages;
 use crate::feeds::model::repos;
-use crate::feeds::model::{Member, Package, PackageType, Set, sets};
+use crate::feeds::model::PackageType;
 use crate::feeds::package::{self, Bytes, Depth};
-use crate::feeds::publish::{self, Wanted};
-use crate::feeds::{desk, entry, rules, serve};
+use crate::feeds::together::{self, Asks, Entrant, Told, Upload};
+use crate::feeds::{entry, rules, serve};
 use crate::http::{FileAnswer, Query, Request, Response, serve_file};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -164,9 +161,10 @@ pub fn upload(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     drop(file);
     let (digest, known) = (staged.digest, app.store.read(|tx| packages::get(tx, &bytes.digest))?);
     let package = known.clone().unwrap_or_else(|| prepared.package.clone());
+    let upload = Upload { staged, prepared, package: package.clone() };
     match said.repo {
-        Some(repo) => add_to(app, who, request, &repo, staged, prepared, &package)?,
-        None => keep(app, who, request, staged, prepared, &package)?,
+        Some(repo) => add_to(app, who, request, &repo, upload)?,
+        None => keep(app, who, request, upload)?,
     }
     let uri = base.package(&digest);
     let mut shown = Map::from_iter([("uri".to_owned(), json!(uri))]);
@@ -176,16 +174,10 @@ pub fn upload(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
 }
 
 /// Keeps an upload that goes into no repo.
-fn keep(
-    app: &App,
-    who: &Principal,
-    request: &Request,
-    staged: Staged,
-    prepared: Prepared,
-    package: &Package,
-) -> Result<()> {
+fn keep(app: &App, who: &Principal, request: &Request, upload: Upload) -> Result<()> {
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
-    let (digest, name) = (staged.digest, package.filename.clone());
+    let Upload { staged, prepared, package } = upload;
+    let (digest, name) = (staged.digest, package.filename);
     app.store.shelve(vec![staged], move |tx| {
         packages::admit(tx, &prepared, now)?;
         packages::upload(tx, &digest, &name, &label, now)?;
@@ -194,36 +186,13 @@ fn keep(
 }
 
 /// Keeps an upload and adds it to a repo, both or neither.
-fn add_to(
-    app: &App,
-    who: &Principal,
-    request: &Request,
-    name: &str,
-    staged: Staged,
-    prepared: Prepared,
-    package: &Package,
-) -> Result<()> {
-    let desk = desk(app)?;
-    desk.alone(name, || {
-        let repo = app.store.read(|tx| repos::get(tx, name))?.ok_or_else(|| rules::unknown_repo(name))?;
-        check_types(name, repo.kind, std::iter::once((staged.digest, package.kind)))?;
-        let set = Set::Repo(name.to_owned());
-        let (member, extras, known) = app.store.read(|tx| {
-            let known = packages::is_known(tx, &staged.digest)?;
-            Ok((sets::member(tx, &set, &staged.digest)?, sets::extras(tx, &set)?, known))
-        })?;
-        if member.is_some() {
-            return keep(app, who, request, staged, prepared, package);
-        }
-        let (kind, options, digest) = (repo.kind, repo.options.clone(), staged.digest);
-        let mut wanted = Wanted::new(name, Some(repo), kind, options, who, request);
-        wanted.extras = extras;
-        wanted.change.put.insert(digest, Member::default());
-        wanted.prepared = if known { BTreeMap::new() } else { BTreeMap::from([(digest, prepared)]) };
-        wanted.staged = vec![staged];
-        wanted.uploaded = Some((digest, package.filename.clone()));
-        publish::publish(desk, wanted).map(drop)
-    })
+fn add_to(app: &App, who: &Principal, request: &Request, name: &str, upload: Upload) -> Result<()> {
+    let asks = Asks::Upload(Box::new(upload));
+    let entrant = Entrant { who: who.clone(), address: request.peer.ip(), asks };
+    match together::publish(app, name, entrant)? {
+        Told::Served(_) => Ok(()),
+        Told::There(upload) => keep(app, who, request, *upload),
+    }
 }
 
 /// The bytes, and the name they were sent under.

@@ -47,14 +47,16 @@ pub struct Wanted {
     pub prepared: BTreeMap<Digest, Prepared>,
     /// Their bytes, as far as they are not on the shelf yet.
     pub staged: Vec<Staged>,
-    /// A package that was uploaded by hand, and its file name: it stays when the repo lets go of it.
-    pub uploaded: Option<(Digest, String)>,
+    /// Packages that were uploaded by hand, with their file names: they stay when the repo lets go of them.
+    pub uploaded: Vec<(Digest, String)>,
     /// Whether a new generation is made even if nothing changes.
     pub always: bool,
     /// Who asks.
     pub who: String,
     /// From where.
     pub address: Option<IpAddr>,
+    /// From where else, when changes of several clients are published together.
+    pub beside: BTreeSet<IpAddr>,
 }
 
 /// What came of it.
@@ -198,10 +200,11 @@ pub fn republish(desk: &Desk, name: &str, who: &str, address: Option<IpAddr>) ->
             extras,
             prepared: BTreeMap::new(),
             staged: Vec::new(),
-            uploaded: None,
+            uploaded: Vec::new(),
             always: true,
             who: who.to_owned(),
             address,
+            beside: BTreeSet::new(),
         };
         publish(desk, wanted).map(|_| true)
     })
@@ -273,7 +276,7 @@ fn commit(
 ) -> Result<Outcome> {
     let store = desk.store.clone();
     let outcome = repo.clone();
-    let Wanted { name, old, change, extras, prepared, uploaded, who, address, .. } = wanted;
+    let Wanted { name, old, change, extras, prepared, uploaded, who, address, beside, .. } = wanted;
     let counts = desk.store.shelve(files, move |tx| {
         let hand = Hand { store: &store, who: &who, now };
         let there = repos::get(tx, &name)?;
@@ -294,13 +297,16 @@ fn commit(
         let set = Set::Repo(name.clone());
         trees::publish(tx, hand, &name, old.as_ref().map(|repo| repo.generation), repo.generation, &edition)?;
         let counts = sets::apply(tx, hand, &set, &change)?;
-        if let Some((digest, filename)) = &uploaded {
+        for (digest, filename) in &uploaded {
             packages::upload(tx, digest, filename, &who, now)?;
         }
         sets::put_extras(tx, &set, &extras)?;
         repos::put(tx, &name, &repo)?;
         let subject = format!("{name} generation {}, +{} -{}", repo.generation, counts.added, counts.removed);
         audit::note(tx, now, &who, "repo.publish", &subject, address)?;
+        for address in &beside {
+            audit::note(tx, now, &who, "repo.publish", &subject, Some(*address))?;
+        }
         Ok(counts)
     })?;
     Ok(Outcome { counts: Counts { packages: outcome.packages, ..counts }, repo: outcome, changed: true })
