@@ -9,7 +9,7 @@ use crate::catalog;
 use crate::error::{Error, Kind, Result};
 use crate::feeds::body::{self, Asked, Names, Wish};
 use crate::feeds::model::packages::{self, Prepared};
-use crate::feeds::model::repos::{self, Repo};
+use crate::feeds::model::repos::{self, Follow, Repo};
 use crate::feeds::model::{Change, Counts, Extras, Member, Package, PackageType, Set, Type, sets};
 use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::publish::{self, Outcome, Wanted, paths};
@@ -115,13 +115,7 @@ fn answer(name: &str, repo: &Repo, counts: Counts, changed: bool, warnings: &[St
 }
 
 /// Fills in what a whole list given by hand changes.
-fn by_hand(
-    app: &App,
-    who: &Principal,
-    wanted: &mut Wanted,
-    repo: &Repo,
-    list: BTreeMap<String, Wish>,
-) -> Result<()> {
+fn by_hand(app: &App, who: &Principal, wanted: &mut Wanted, repo: &Repo, list: BTreeMap<String, Wish>) -> Result<()> {
     let listed = judge(app, who, &wanted.name, repo, list, &BTreeSet::new())?;
     let held = app.store.read(|tx| sets::members(tx, &Set::Repo(wanted.name.clone())))?;
     let will = listed.will(repo, &held)?;
@@ -143,11 +137,7 @@ pub(super) struct Listed {
 
 impl Listed {
     /// How the repo is to know each, none when not at all; `held` is how it knows them.
-    pub(super) fn will(
-        &self,
-        repo: &Repo,
-        held: &BTreeMap<Digest, Member>,
-    ) -> Result<Vec<(Digest, Option<Member>)>> {
+    pub(super) fn will(&self, repo: &Repo, held: &BTreeMap<Digest, Member>) -> Result<Vec<(Digest, Option<Member>)>> {
         let will = |(digest, wish): (&Digest, &Wish)| match wish {
             Wish::No => Ok((*digest, None)),
             Wish::Yes(names) => {
@@ -371,13 +361,16 @@ pub(super) fn source_type(tx: &ReadTx, source: &Set) -> Result<Type> {
     }
 }
 
-/// A change of a repo by the server itself: it becomes a copy of `source`.
+/// A change of a repo by the server itself: it becomes a copy of the `source` it follows.
 ///
 /// # Errors
-/// As [`sync`].
-pub fn copy(desk: &Desk, name: &str, source: &str, kind: &str, who: &str) -> Result<Outcome> {
+/// As [`sync`]; `Conflict` when it follows something else by now.
+pub fn copy(desk: &Desk, name: &str, source: &Follow, who: &str) -> Result<Outcome> {
     desk.alone(name, || {
         let repo = desk.store.read(|tx| repos::get(tx, name))?.ok_or_else(|| rules::unknown_repo(name))?;
+        if repo.options.follow.as_ref() != Some(source) {
+            return Err(Error::conflict(format!("repo {name} follows something else by now")));
+        }
         let mut wanted = Wanted {
             name: name.to_owned(),
             kind: repo.kind,
@@ -393,7 +386,7 @@ pub fn copy(desk: &Desk, name: &str, source: &str, kind: &str, who: &str) -> Res
             beside: BTreeSet::new(),
             old: Some(repo.clone()),
         };
-        sync(desk, &mut wanted, &repo, source, kind)?;
+        sync(desk, &mut wanted, &repo, &source.name, &source.kind)?;
         publish::publish(desk, wanted)
     })
 }

@@ -2,7 +2,7 @@
 //! that signs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +13,7 @@ use crate::feeds::line::Line;
 use crate::feeds::model::keys;
 use crate::feeds::together::{Entrant, Told};
 use crate::formats::openpgp::{KeyKind, SigningKey};
+use crate::jobs::Jobs;
 use crate::store::Store;
 
 /// The writers of one repo.
@@ -26,6 +27,7 @@ pub struct Desk {
     pub clock: Arc<Clock>,
     lines: Mutex<HashMap<String, Arc<Writers>>>,
     key: Mutex<Option<Arc<Key>>>,
+    jobs: OnceLock<Jobs>,
 }
 
 /// The key that signs every repo (`repos.md` §15).
@@ -82,7 +84,17 @@ fn broken(fault: crate::formats::fault::Fault) -> Error {
 impl Desk {
     /// The memory of a server that has answered nothing yet.
     pub fn new(store: Arc<Store>, clock: Arc<Clock>) -> Desk {
-        Desk { store, clock, lines: Mutex::default(), key: Mutex::default() }
+        Desk { store, clock, lines: Mutex::default(), key: Mutex::default(), jobs: OnceLock::new() }
+    }
+
+    /// Says where work goes that outlives a request; once, at the start.
+    pub fn set_jobs(&self, jobs: &Jobs) {
+        self.jobs.get_or_init(|| jobs.clone());
+    }
+
+    /// Where work goes that outlives a request.
+    pub fn jobs(&self) -> Option<&Jobs> {
+        self.jobs.get()
     }
 
     /// Runs `work` while nobody else changes the repo called `name`.

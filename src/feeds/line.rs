@@ -108,8 +108,7 @@ mod tests {
         let (line, lead) = (&line, &lead);
         std::thread::scope(|scope| {
             let threads = line.alone(|| {
-                let threads: Vec<_> =
-                    (0..20u64).map(|wish| scope.spawn(move || line_join(line, wish, lead))).collect();
+                let threads: Vec<_> = (0..20u64).map(|wish| scope.spawn(move || line_join(line, wish, lead))).collect();
                 // Nobody's turn comes before this one ends: all of them stand in line.
                 while lock(&line.waiting).len() < 20 {
                     std::thread::yield_now();

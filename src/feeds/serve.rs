@@ -13,7 +13,7 @@ use crate::feeds::model::trees::{self, File};
 use crate::feeds::model::{Set, Type, packages, sets};
 use crate::feeds::publish::paths;
 use crate::feeds::{clients, desk, index_page, rules};
-use crate::http::{FileAnswer, Request, Response, Source, percent_decode, serve_file};
+use crate::http::{Dates, FileAnswer, Request, Response, Source, percent_decode, serve_file_dated};
 use crate::identity::Principal;
 use crate::ids::Digest;
 use crate::store::BlobReader;
@@ -50,12 +50,12 @@ pub fn tree(app: &App, _: &Principal, request: &mut Request) -> Result<Response>
     }
 }
 
-/// A path without its `.` segments.
+/// A path without its `.` and empty segments.
 fn fold(path: &str) -> Result<String> {
     let mut folded = Vec::new();
     for segment in path.split('/') {
         match segment {
-            "." => {}
+            "." | "" => {}
             ".." => return Err(Error::invalid("a path does not climb")),
             segment if segment.contains('\\') => return Err(Error::invalid("a path holds no backslash")),
             segment => folded.push(segment),
@@ -129,7 +129,8 @@ fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Respons
         cache_control: if file.fixed { FOREVER } else { ASK },
         extra: Vec::new(),
     };
-    Ok(serve_file(&request.head, answer))
+    // Each generation has a date of its own, so a date stands for one state of a file.
+    Ok(serve_file_dated(&request.head, answer, Dates::Exact))
 }
 
 /// The media type of a published file; never one a browser executes.
@@ -216,7 +217,13 @@ mod tests {
 
     #[test]
     fn paths_fold_and_never_climb() {
-        let cases = [("./InRelease", Some("InRelease")), ("a/./b", Some("a/b")), ("", Some("")), ("a/../b", None)];
+        let cases = [
+            ("./InRelease", Some("InRelease")),
+            ("a/./b", Some("a/b")),
+            ("/a//b", Some("a/b")),
+            ("", Some("")),
+            ("a/../b", None),
+        ];
         for (path, folded) in cases {
             assert_eq!(fold(path).ok().as_deref(), folded, "{path}");
         }

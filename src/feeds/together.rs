@@ -255,6 +255,9 @@ mod tests {
     fn a_failure_is_told_to_all() {
         let error = again(&Error::conflict("no").about("used_by", vec!["x".to_owned()]).because("why"));
         assert_eq!((error.kind, &*error.message), (crate::error::Kind::Conflict, "no"));
-        assert_eq!((error.about.unwrap().1, error.cause.unwrap().to_string()), (vec!["x".to_owned()], "why".to_owned()));
+        assert_eq!(
+            (error.about.unwrap().1, error.cause.unwrap().to_string()),
+            (vec!["x".to_owned()], "why".to_owned())
+        );
     }
 }

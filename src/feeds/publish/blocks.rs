@@ -87,6 +87,16 @@ enum Piece {
     New(Vec<Place>),
 }
 
+impl Piece {
+    /// How many packages have to be packed.
+    fn packages(&self) -> usize {
+        match self {
+            Piece::Old(_) => 0,
+            Piece::New(places) => places.len(),
+        }
+    }
+}
+
 /// A part of one column, ready to be written.
 struct Made {
     open: Vec<u8>,
@@ -104,6 +114,8 @@ impl Plan<'_> {
             return Ok(old.iter().map(|index| Built { index: index.clone(), staged: Vec::new() }).collect());
         }
         let pieces = self.pieces()?;
+        let anew: usize = pieces.iter().map(Piece::packages).sum();
+        log::debug!("repo {}: {anew} of {} packages of an index are packed anew", self.repo, self.count);
         let mut files = self.columns.iter().map(|column| Output::new(&self, column)).collect::<Result<Vec<_>>>()?;
         let width = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 4);
         for window in pieces.chunks(width) {

@@ -124,13 +124,12 @@ fn tree(reading: &Reading, local: &Local, seen: &BTreeMap<String, Seen>) -> Outc
             stamp: Some((file.size, file.stamp)),
         });
     }
-    if let Some(key) = &reading.upstream.definition.key {
+    if reading.upstream.definition.key.is_some() {
         let sums = reading.source.small(SUMS, LARGEST_INDEX).map_err(|failure| match failure {
             Failure::Missing(words) => Failure::Failed(format!("{words}: so there is nothing signed")),
             other => other,
         })?;
-        let signature = reading.source.small(&format!("{SUMS}.asc"), TOP)?;
-        signature::verify_detached(key, &sums, &signature, reading.now, SUMS)?;
+        verify(reading, &sums)?;
         let files = listing::read_sums(&String::from_utf8_lossy(&sums)).map_err(in_file(SUMS))?;
         let sums: BTreeMap<String, File> = files.into_iter().map(|file| (file.name.clone(), file)).collect();
         plan.wanted.retain(|wanted| wanted.names.first().is_some_and(|name| sums.contains_key(name)));
