@@ -1,7 +1,10 @@
 //! Repositories and packages, row by row (`repos.md`).
 
+mod habits;
+mod hostile;
 mod packages;
 mod repos;
+mod together;
 mod trees;
 
 use serde_json::{Value, json};

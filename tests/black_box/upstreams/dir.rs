@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::mirror::Mirror;
-use super::{again, is_done, is_failed, make, names, set};
+use super::{again, is_done, is_failed, look, make, names, send, set};
 use crate::client::Request;
 use crate::files::sha256;
 use crate::server::Packhouse;
@@ -113,4 +113,46 @@ fn pages_of_a_web_server() {
     assert_eq!(third["downloaded_files"], 1, "{third}");
     assert!(set(&server, "x").contains(&(sha256(b"changed"), "sub/c.bin".to_owned())));
     is_failed(&make(&server, "y", "dir", &mirror.url("/nothing"), json!({})), "SHA256SUMS");
+}
+
+#[test]
+fn with_a_key_only_a_signed_list_is_believed() {
+    let (server, other, mirror) = (Packhouse::start(), Packhouse::start(), Mirror::start());
+    send(&other, "POST", "/repo", r#"{"name": "d", "type": "dir"}"#).is_json(201);
+    for (name, bytes) in [("a.txt", "a"), ("b.txt", "b")] {
+        let target = format!("/package?repo=d&filename={name}");
+        send(&other, "POST", &target, bytes).is_json(201);
+    }
+    let fetch = |server: &Packhouse, path: &str| server.send(Request::get(path)).body;
+    let key = |server: &Packhouse| json!({ "key": String::from_utf8(fetch(server, "/key.asc")).unwrap() });
+    let base = format!("http://{}/repo/d", other.address());
+    is_done(&make(&server, "good", "dir", &base, key(&other)));
+    assert_eq!((look(&server, "good")["verified"].clone(), names(&server, "good").len()), (json!(true), 2));
+    is_failed(&make(&server, "stranger", "dir", &base, key(&server)), "SHA256SUMS");
+    assert_eq!(look(&server, "stranger")["verified"], false);
+
+    // The same on this machine: what no signed list names is not taken, and a tree without one is refused.
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().to_str().unwrap();
+    for name in ["a.txt", "b.txt", "SHA256SUMS", "SHA256SUMS.asc"] {
+        fs::write(place.path().join(name), fetch(&other, &format!("/repo/d/{name}"))).unwrap();
+    }
+    fs::write(place.path().join("slipped-in.txt"), "x").unwrap();
+    is_done(&make(&server, "tree", "dir", root, key(&other)));
+    assert_eq!(names(&server, "tree"), ["a.txt", "b.txt"]);
+    assert_eq!(look(&server, "tree")["verified"], true);
+    fs::write(place.path().join("a.txt"), "other").unwrap();
+    is_done(&again(&server, "tree", json!({})));
+    let cases: [(&str, &dyn Fn()); 3] = [
+        ("SHA256SUMS", &|| fs::write(place.path().join("SHA256SUMS"), "00  a.txt\n").unwrap()),
+        ("not signed", &|| fs::remove_file(place.path().join("SHA256SUMS.asc")).unwrap()),
+        ("nothing signed", &|| fs::remove_file(place.path().join("SHA256SUMS")).unwrap()),
+    ];
+    for (words, change) in cases {
+        change();
+        is_failed(&again(&server, "tree", json!({})), words);
+        assert_eq!(names(&server, "tree"), ["a.txt", "b.txt"]);
+    }
+    mirror.put("/bare/a.txt", "a");
+    is_failed(&make(&server, "bare", "dir", &mirror.url("/bare"), key(&other)), "nothing signed");
 }

@@ -4,11 +4,11 @@
 use serde_json::json;
 
 use super::mirror::{Mirror, Reply};
-use super::repo::{self, DATE};
-use super::{is_done, is_failed, look, make, names};
+use super::repo::{self, DATE, LATER};
+use super::{again, is_done, is_failed, look, make, names, send};
 use crate::client::Request;
 use crate::files::sha256;
-use crate::server::Packhouse;
+use crate::server::{Packhouse, wait_for};
 
 /// A yum repository whose only package stands at `href`.
 fn at(href: &str) -> repo::Tree {
@@ -162,4 +162,130 @@ fn private_files_of_other_doors_stay_private() {
     is_failed(&make(&server, "x", "yum", &mirror.url("/y"), json!({})), "s.rpm");
     assert!(names(&server, "x").is_empty());
     assert_eq!(look(&server, "x")["status"], "failed");
+}
+
+/// Everything a failed sync must leave as it was.
+fn state(server: &Packhouse) -> Vec<Vec<u8>> {
+    let paths = [
+        "/package",
+        "/upstream/u/packages",
+        "/repo/r/packages",
+        "/repo/r/repodata/repomd.xml",
+        "/repo/r/dists/stable/InRelease",
+    ];
+    let mut state: Vec<Vec<u8>> = paths.iter().map(|path| server.send(Request::get(path)).body).collect();
+    let mut shelf = server.shelf_files();
+    shelf.sort();
+    state.push(format!("{shelf:?}").into_bytes());
+    state
+}
+
+/// A good upstream `u` that is published as `r`; then each lie in its place: an error in these words, and nothing else.
+fn lies(kind: &str, path: &dyn Fn(&Mirror) -> String, good: &repo::Tree, cases: Vec<(&str, repo::Tree)>) {
+    let (server, mirror) = (Packhouse::start(), Mirror::start());
+    mirror.put_all("/r", good);
+    is_done(&make(&server, "u", kind, &path(&mirror), json!({})));
+    send(&server, "POST", "/repo", &json!({ "name": "r", "type": kind }).to_string()).is_json(201);
+    send(&server, "PUT", "/repo/r/packages", r#"{"sync": {"name": "u", "type": "upstream"}}"#).is_json(200);
+    let before = state(&server);
+    server.forget_peak();
+    let memory = server.memory();
+    for (words, tree) in cases {
+        mirror.put_all("/r", &tree);
+        is_failed(&again(&server, "u", json!({})), words);
+        wait_for("the stage to be empty", || server.stage_files().is_empty().then_some(()));
+        assert_eq!(state(&server), before, "{words}");
+        mirror.put_all("/r", good);
+    }
+    let grown = server.peak_memory().saturating_sub(memory);
+    assert!(grown < 256 << 20, "{} MiB", grown >> 20);
+    is_done(&again(&server, "u", json!({})));
+    assert_eq!(state(&server), before);
+}
+
+#[test]
+fn yum_metadata_that_lies_changes_nothing() {
+    let good = repo::yum(&[("a", "1"), ("b", "1")]);
+    let rpm = repo::rpm("c", "1");
+    let entry = |href: &str, size: &str| {
+        let entry = repo::package("c", href, &sha256(&rpm), 0);
+        entry.replace("package=\"0\"", &format!("package=\"{size}\""))
+    };
+    let with = |entries: &[String]| {
+        let mut tree = repo::Tree::new();
+        tree.insert("c.rpm".into(), rpm.clone());
+        repo::put_yum(&mut tree, entries, &[]);
+        tree
+    };
+    let repomd = |change: &dyn Fn(&str) -> String| {
+        let mut tree = with(&[entry("c.rpm", &rpm.len().to_string())]);
+        let text = String::from_utf8(tree["repodata/repomd.xml"].clone()).unwrap();
+        tree.insert("repodata/repomd.xml".into(), change(&text).into_bytes());
+        tree
+    };
+    let size = |text: &str| text.split("<size>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let mut cases = vec![
+        ("repomd.xml", repomd(&|text| text[..text.len() / 2].to_owned())),
+        ("repomd.xml", repomd(&|_| "not xml at all".to_owned())),
+        ("repomd.xml", repomd(&|text| text.replace("\"primary\"", "\"other\""))),
+        ("primary.xml.gz", repomd(&|text| text.replace(&format!("<size>{}<", size(text)), "<size>3<"))),
+        ("repomd.xml", repomd(&|text| text.replace("type=\"sha256\"", "type=\"md5\""))),
+        ("c.rpm", with(&[entry("c.rpm", "3")])),
+        ("c.rpm", with(&[entry("c.rpm", &(rpm.len() + 1).to_string())])),
+        ("none.rpm", with(&[entry("none.rpm", &rpm.len().to_string())])),
+        ("the metadata names the path", with(&[entry("sub/../../c.rpm", &rpm.len().to_string())])),
+    ];
+    // The first of two is good, the second is not what was promised.
+    let other = repo::package("d", "d.rpm", &sha256(b"d"), 1);
+    let mut midway = with(&[entry("c.rpm", &rpm.len().to_string()), other]);
+    midway.insert("d.rpm".into(), b"e".to_vec());
+    cases.push(("d.rpm", midway));
+    // What came whole before the failure is kept for the next attempt, so this one is judged apart.
+    let (midway, cases) = (cases.pop().unwrap(), cases);
+    lies("yum", &|mirror| mirror.url("/r"), &good, cases);
+    let (server, mirror) = (Packhouse::start(), Mirror::start());
+    mirror.put_all("/r", &midway.1);
+    is_failed(&make(&server, "u", "yum", &mirror.url("/r"), json!({})), midway.0);
+    assert_eq!(server.send(Request::get("/package")).is_json(200), json!({}));
+    assert!(names(&server, "u").is_empty());
+}
+
+#[test]
+fn apt_metadata_that_lies_changes_nothing() {
+    let good = repo::apt(&[("a", "1"), ("b", "1")], DATE, "");
+    let deb = repo::deb("c", "1");
+    let stanza = repo::stanza("c", "1", "pool/c.deb", &deb);
+    let with = |text: &[u8]| {
+        let mut tree = repo::apt_of(text, LATER);
+        tree.insert("pool/c.deb".into(), deb.clone());
+        tree
+    };
+    let changed = |from: &str, to: &str| {
+        assert!(stanza.contains(from), "{from}");
+        with(stanza.replace(from, to).as_bytes())
+    };
+    let size = format!("Size: {}", deb.len());
+    let release = |change: &dyn Fn(&str) -> String| {
+        let mut tree = with(stanza.as_bytes());
+        let text = String::from_utf8(tree["dists/stable/Release"].clone()).unwrap();
+        tree.insert("dists/stable/Release".into(), change(&text).into_bytes());
+        tree
+    };
+    let mut line = b"Package: ".to_vec();
+    line.resize(128 << 20, b'x');
+    let cases = vec![
+        ("c.deb", changed(&size, "Size: 3")),
+        ("Packages", changed(&size, "Size: 99999999999999999999")),
+        ("Packages", changed(&size, "Size: -1")),
+        ("c.deb", changed(&sha256(&deb), &sha256(b"other"))),
+        ("climbs", changed("pool/c.deb", "pool/../../c.deb")),
+        ("the metadata names the path", changed("pool/c.deb", "/etc/passwd")),
+        ("none.deb", changed("pool/c.deb", "pool/none.deb")),
+        ("Packages", with(&line)),
+        ("Release", release(&|_| "SHA256:\n".to_owned())),
+        ("Packages", release(&|text| text.replace("main/binary-amd64/Packages.gz", "main/binary-amd64/Packages.xz"))),
+        ("older than", release(&|text| text.replace(LATER, "Thu, 01 Jan 2026 10:00:00 UTC"))),
+    ];
+    let path = |mirror: &Mirror| format!("{} stable main", mirror.url("/r"));
+    lies("apt", &path, &good, cases);
 }

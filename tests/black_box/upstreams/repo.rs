@@ -50,6 +50,16 @@ pub(crate) fn apt(packages: &[(&str, &str)], date: &str, more: &str) -> Tree {
     tree
 }
 
+/// The same over any text of `Packages`; the packages are the caller's.
+pub(crate) fn apt_of(text: &[u8], date: &str) -> Tree {
+    let mut tree = Tree::new();
+    let release = release(&[("main/binary-amd64/Packages", text)], date, "", &mut |path, bytes| {
+        tree.insert(format!("dists/stable/{path}"), bytes);
+    });
+    tree.insert("dists/stable/Release".into(), release.into_bytes());
+    tree
+}
+
 /// A flat repository with its `Packages` and `Release` in the root.
 pub(crate) fn flat(packages: &[(&str, &str)], date: &str) -> Tree {
     let mut tree = Tree::new();

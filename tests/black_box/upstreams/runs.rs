@@ -177,3 +177,28 @@ fn upstreams_sync_by_themselves_and_several_at_once() {
     assert_eq!(server.send(Request::put("/upstream/x").token(ADMIN).json(&json!({"interval": 0}))).status, 202);
     wait_until_ended(&server, "x");
 }
+
+#[cfg(feature = "crash-points")]
+#[test]
+fn a_crash_after_the_flush_of_a_batch_loses_nothing_and_leaves_nothing() {
+    let home = crate::rig::Home::new();
+    let mirror = Mirror::start();
+    mirror.put_all("/y", &repo::yum(&[("a", "1"), ("b", "1")]));
+    let mut server = home.server().env("PACKHOUSE_CRASH_AT", "batch-flushed").start();
+    let body = json!({ "name": "x", "type": "yum", "path": mirror.url("/y") }).to_string();
+    // The sync begins once the definition is stored; whether the answer still arrives does not matter.
+    let _ = crate::wire::ask(server.address(), crate::rig::json_request("POST", "/upstream", &body));
+    let status = server.wait();
+    assert!(status.code().is_none(), "ended by itself with {status}");
+
+    let server = home.start();
+    is_failed(&job(&server, "x"), "interrupted");
+    let shown = look(&server, "x");
+    assert_eq!((&shown["status"], &shown["packages"]), (&json!("failed"), &json!(0)));
+    assert_eq!(server.send(Request::get("/package")).is_json(200), json!({}));
+    wait_for("the stage to be swept", || server.stage_files().is_empty().then_some(()));
+    is_done(&again(&server, "x", json!({})));
+    assert_eq!(look(&server, "x")["packages"], 2);
+    crate::rig::stop(server);
+    crate::rig::assert_sound(home.data(), "after a crash between flush and commit of a sync");
+}
