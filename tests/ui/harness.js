@@ -42,9 +42,12 @@ function browserPath() {
   return found;
 }
 
-/** Asks `check` again until it answers something, for at most half a minute. */
+/** How long anything is waited for: a guard against what never comes, met in time by the slowest machine. */
+export const PATIENCE = 120_000;
+
+/** Asks `check` again until it answers something. */
 export async function waitFor(what, check) {
-  const end = Date.now() + 30_000;
+  const end = Date.now() + PATIENCE;
   for (;;) {
     const found = await check();
     if (found) return found;
@@ -157,6 +160,7 @@ export class Browser {
   async open(server, { size = 'wide', theme = 'light', signIn = true, reducedMotion = 'reduce' } = {}) {
     const context = await this.chromium.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion, baseURL: server.base });
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.base }).catch(() => {});
+    context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
     // A slow machine finds races: UI_SLOW=6 makes the pages take six times as long.
     if (process.env.UI_SLOW) await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: Number(process.env.UI_SLOW) });

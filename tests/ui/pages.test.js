@@ -147,7 +147,7 @@ describe('the frame', () => {
     await page.getByText('The server cannot be reached. Trying again…').waitFor();
     await page.getByRole('heading', { name: 'This could not be loaded' }).waitFor();
     await server.resume();
-    await page.getByText('The server cannot be reached. Trying again…').waitFor({ state: 'detached', timeout: 40_000 });
+    await page.getByText('The server cannot be reached. Trying again…').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByText('No artifact matches “x”').waitFor();
     page.excuse(/ERR_|Failed to load/);
