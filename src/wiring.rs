@@ -70,6 +70,7 @@ pub fn start_jobs(
         Ok(format!("{} artifacts read, {} damaged", found.artifacts, found.damaged.len()))
     });
     crate::winget::sweep::register(&jobs, store, clock);
+    crate::winget::texts::register(&jobs, store);
     let weak = Arc::downgrade(store);
     let time = clock.clone();
     jobs.register("audit-expire", 3, move |context| {
@@ -89,6 +90,7 @@ pub fn start_jobs(
     jobs.every(FEEDS_PERIOD, "feeds", "generations");
     let syncs = Syncs::open(store, clock, &jobs, roots, data.to_owned())?;
     jobs.start()?;
+    crate::winget::texts::ask(&jobs, store, clock)?;
     syncs.start_schedule();
     Ok((jobs, syncs))
 }

@@ -2,8 +2,14 @@
 
 mod clients;
 mod downloads;
+#[cfg(feature = "crash-points")]
+mod expiry;
 mod gate;
+mod held;
+mod hostile;
+mod large;
 mod packages;
+mod prepared;
 mod sessions;
 mod settings;
 mod uploads;
