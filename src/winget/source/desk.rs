@@ -12,9 +12,9 @@ use crate::store::table::{Read, WriteTx};
 use crate::winget::gate::{Admin, Visit};
 use crate::winget::model::{self, By, Whole};
 use crate::winget::names::fold;
-use crate::winget::{source, uploads};
 use crate::winget::source::documents::{self, Document};
 use crate::winget::source::filing::coded;
+use crate::winget::{source, uploads};
 
 /// The longest document, in bytes.
 const BODY_LIMIT: u64 = 4 << 20;

@@ -160,7 +160,10 @@ fn installers_that_lie_are_files_like_any_other() {
         let name = admin.upload(&format!("liar.{extension}_{number}"), &bytes);
         let facts = admin.get(&format!("installer_facts?server_filename={name}"));
         let facts: Value = facts.is_json(200);
-        assert_eq!((facts["sha256"].as_str(), facts["size"].as_u64()), (Some(&*sha256(&bytes)), Some(bytes.len() as u64)));
+        assert_eq!(
+            (facts["sha256"].as_str(), facts["size"].as_u64()),
+            (Some(&*sha256(&bytes)), Some(bytes.len() as u64))
+        );
         let version = number.to_string();
         let kind = if extension.starts_with("msix") || extension.starts_with("appx") { "MSIX" } else { extension };
         let mut fields = vec![("package_version", version.as_str()), ("file_type", kind)];

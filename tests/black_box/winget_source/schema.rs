@@ -195,10 +195,7 @@ const VERSION: &[Member] = &[
 const MANIFEST: &[Member] = &[(
     "Data",
     MUST,
-    Object(&[
-        ("PackageIdentifier", MUST, Plain(128)),
-        ("Versions", MUST, List(usize::MAX, &Object(VERSION))),
-    ]),
+    Object(&[("PackageIdentifier", MUST, Plain(128)), ("Versions", MUST, List(usize::MAX, &Object(VERSION)))]),
 )];
 
 const FOUND_VERSION: &[Member] = &[
@@ -337,7 +334,8 @@ fn is_word(text: &str) -> bool {
 }
 
 fn is_resolution(text: &str) -> bool {
-    text == "custom" || text.split_once('x').is_some_and(|(width, height)| width == height && width.parse::<u16>().is_ok())
+    text == "custom"
+        || text.split_once('x').is_some_and(|(width, height)| width == height && width.parse::<u16>().is_ok())
 }
 
 fn is_four_numbers(text: &str) -> bool {
