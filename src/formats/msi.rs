@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io::{Read, Seek};
 
+use encoding_rs::Encoding;
+
 use super::compound::{Compound, Stream};
 use super::magic::{u16_at, u32_at};
 use super::windows::{self, Installer, Scope, text};
@@ -143,14 +145,47 @@ fn places(pool: &[u8]) -> Vec<(u64, usize)> {
     found
 }
 
-/// Text in the package's code page. Of the many pages the two common ones are known; in others plain ASCII is.
+/// Text in the package's code page; none when the page is unknown or the bytes are no text in it. Plain ASCII is the
+/// same in all of them.
 fn decode(bytes: &[u8], code_page: u16) -> Option<String> {
-    match code_page {
-        _ if bytes.is_ascii() => String::from_utf8(bytes.to_vec()).ok(),
-        65001 => String::from_utf8(bytes.to_vec()).ok(),
-        0 | 1252 => Some(bytes.iter().map(|&byte| windows::western(byte)).collect()),
-        _ => None,
+    if bytes.is_ascii() {
+        return String::from_utf8(bytes.to_vec()).ok();
     }
+    let text = encoding(code_page)?.decode_without_bom_handling_and_without_replacement(bytes)?;
+    Some(text.into_owned())
+}
+
+/// How Windows writes text in a code page. A neutral package ought to have plain ASCII; where it has not, it was made on
+/// a western system more often than not.
+fn encoding(code_page: u16) -> Option<&'static Encoding> {
+    use encoding_rs as pages;
+    Some(match code_page {
+        65001 => pages::UTF_8,
+        0 | 1252 => pages::WINDOWS_1252,
+        874 => pages::WINDOWS_874,
+        932 => pages::SHIFT_JIS,
+        936 => pages::GBK,
+        949 => pages::EUC_KR,
+        950 => pages::BIG5,
+        1250 => pages::WINDOWS_1250,
+        1251 => pages::WINDOWS_1251,
+        1253 => pages::WINDOWS_1253,
+        1254 => pages::WINDOWS_1254,
+        1255 => pages::WINDOWS_1255,
+        1256 => pages::WINDOWS_1256,
+        1257 => pages::WINDOWS_1257,
+        1258 => pages::WINDOWS_1258,
+        10000 => pages::MACINTOSH,
+        20866 => pages::KOI8_R,
+        21866 => pages::KOI8_U,
+        28592 => pages::ISO_8859_2,
+        28595 => pages::ISO_8859_5,
+        28597 => pages::ISO_8859_7,
+        28605 => pages::ISO_8859_15,
+        51932 => pages::EUC_JP,
+        54936 => pages::GB18030,
+        _ => return None,
+    })
 }
 
 /// How a table's name is written in the directory: two characters in one unit, after a mark.
@@ -221,10 +256,7 @@ mod tests {
         for (key, value) in properties {
             strings.push(key.as_bytes().to_vec());
             keys.extend((strings.len() as u16).to_le_bytes());
-            strings.push(match code_page {
-                65001 => value.as_bytes().to_vec(),
-                _ => value.chars().map(|c| c as u8).collect(),
-            });
+            strings.push(encoding(code_page).unwrap_or(encoding_rs::UTF_8).encode(value).0.into_owned());
             values.extend((strings.len() as u16).to_le_bytes());
         }
         let mut pool = code_page.to_le_bytes().to_vec();
@@ -289,6 +321,39 @@ mod tests {
                 ..Installer::default()
             };
             assert_eq!(installer, expected);
+        }
+    }
+
+    #[test]
+    fn text_in_every_code_page() {
+        let rows = [
+            (0, "Größe"),
+            (874, "โปรแกรม"),
+            (932, "表計算ソフト"),
+            (936, "办公软件"),
+            (949, "한국어 도구"),
+            (950, "辦公軟體"),
+            (1250, "Příliš žluťoučký"),
+            (1251, "Редактор"),
+            (1252, "Größe €"),
+            (1253, "Επεξεργαστής"),
+            (1254, "İstanbul Şehir"),
+            (1255, "עורך"),
+            (1256, "محرر"),
+            (1257, "Ąžuolas"),
+            (20866, "Редактор"),
+            (54936, "办公软件€"),
+            (65001, "表計算 Größe 🙂"),
+        ];
+        for (page, name) in rows {
+            let file = package(&[("ProductName", name), ("ProductVersion", "1.0")], "x64;0", "", page);
+            let found = facts(&mut Cursor::new(&file)).unwrap();
+            assert_eq!((found.name.as_deref(), found.version.as_deref()), (Some(name), Some("1.0")), "{page}");
+        }
+        // A page nobody knows, and bytes that are no text in theirs: the value is missing, the rest is there.
+        for (page, bytes) in [(37, &b"\xC3\xA9"[..]), (65001, b"\xFF\xFE"), (932, b"\x81\xFF")] {
+            assert_eq!(decode(bytes, page), None, "{page}");
+            assert_eq!(decode(b"plain", page).as_deref(), Some("plain"));
         }
     }
 

@@ -86,18 +86,6 @@ pub(super) fn type_by_name(name: &str) -> Option<&'static str> {
     })
 }
 
-/// A byte of the code page 1252.
-pub(super) fn western(byte: u8) -> char {
-    const UPPER: [char; 32] = [
-        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8D}', 'Ž', '\u{8F}', '\u{90}', '‘',
-        '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9D}', 'ž', 'Ÿ',
-    ];
-    match byte {
-        0x80..=0x9F => UPPER[usize::from(byte - 0x80)],
-        _ => char::from(byte),
-    }
-}
-
 /// The language behind a Windows language number.
 pub(super) fn locale(number: u32) -> Option<&'static str> {
     const KNOWN: [(u32, &str); 44] = [
@@ -159,7 +147,6 @@ mod tests {
         assert_eq!(text("  a\u{0}b \n"), Some("ab".into()));
         assert_eq!(text(" \u{7}"), None);
         assert_eq!(text(&"é".repeat(300)).unwrap().chars().count(), 256);
-        assert_eq!((western(0x80), western(b'a'), western(0xFC)), ('€', 'a', 'ü'));
         assert_eq!((locale(1031), locale(4105), locale(0)), (Some("de-DE"), Some("en-CA"), None));
         let cases =
             [("a/Setup.EXE", Some("EXE")), ("b.msixbundle", Some("MSIX")), ("c.appx", Some("APPX")), ("msi", None)];

@@ -53,6 +53,8 @@ pub(super) struct Seat<S: Service> {
     pub(super) key: usize,
     /// Counted against the limit per address.
     pub(super) counted: Option<SocketAddr>,
+    /// There is no room for it: what its first request is told, so that it hears so over its own encryption.
+    pub(super) turned_away: Option<&'static str>,
 }
 
 impl<S: Service> Drop for Seat<S> {
@@ -134,7 +136,8 @@ impl<S: Service> Parked for Connection<S> {
     }
 
     fn is_quiet(&self) -> bool {
-        matches!(self.phase, Phase::Head(_) | Phase::Shake(_))
+        // One that is turned away makes no room for another by going.
+        self.seat.turned_away.is_none() && matches!(self.phase, Phase::Head(_) | Phase::Shake(_))
     }
 
     fn arm(&self, interest: Interest) -> std::io::Result<()> {
@@ -276,7 +279,12 @@ impl<S: Service> Connection<S> {
         let Stream::Secured(secured) = &self.stream else { return };
         match secured.shake(fresh) {
             Ok(Shake::Done) => {
-                self.deadline = Instant::now() + self.engine().settings.idle_timeout;
+                let settings = &self.engine().settings;
+                let patience = match self.seat.turned_away {
+                    None => settings.idle_timeout,
+                    Some(_) => settings.head_timeout,
+                };
+                self.deadline = Instant::now() + patience;
                 self.on_head(None, scratch);
             }
             Ok(Shake::Wait(interest)) => {
@@ -341,6 +349,9 @@ impl<S: Service> Connection<S> {
                 }
                 Err(refusal) => return self.refuse(None, refusal.status, refusal.message),
             };
+            if let Some(message) = self.seat.turned_away {
+                return self.refuse(Some(head), 503, message);
+            }
             self.checked = 0;
             rest = rest.get(used..).unwrap_or_default();
             match self.request(head, &mut rest, output) {

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use super::readiness::Interest;
 use super::stream::Stream;
 
+/// Slots beyond the number of connections there may be.
+const SPARE: usize = 64;
+
 /// What can be parked in a [`Table`].
 pub(super) trait Parked: Send {
     /// Its slot.
@@ -32,6 +35,9 @@ pub(super) trait Parked: Send {
 pub(super) struct Table<C> {
     slots: Box<[Slot<C>]>,
     free: Mutex<Vec<usize>>,
+    /// Slots behind the others, for connections that are let in only to be told that there is no room.
+    spare: Mutex<Vec<usize>>,
+    size: usize,
     live: AtomicUsize,
     addresses: Mutex<HashMap<IpAddr, usize>>,
     begin: Instant,
@@ -59,8 +65,10 @@ impl<C: Parked> Table<C> {
     pub(super) fn new(size: usize) -> Self {
         let slot = |_| Slot { place: Mutex::new(Place::Empty), deadline: AtomicU64::new(0), quiet: AtomicU64::new(0) };
         Table {
-            slots: (0..size).map(slot).collect(),
+            slots: (0..size + SPARE).map(slot).collect(),
             free: Mutex::new((0..size).rev().collect()),
+            spare: Mutex::new((size..size + SPARE).rev().collect()),
+            size,
             live: AtomicUsize::new(0),
             addresses: Mutex::new(HashMap::new()),
             begin: Instant::now(),
@@ -75,6 +83,13 @@ impl<C: Parked> Table<C> {
     /// A free slot, to be given back with [`Table::release`].
     pub(super) fn reserve(&self) -> Option<usize> {
         let key = lock(&self.free).pop()?;
+        self.live.fetch_add(1, Ordering::AcqRel);
+        Some(key)
+    }
+
+    /// A slot for a connection that there is no room for, given back in the same way.
+    pub(super) fn reserve_spare(&self) -> Option<usize> {
+        let key = lock(&self.spare).pop()?;
         self.live.fetch_add(1, Ordering::AcqRel);
         Some(key)
     }
@@ -107,7 +122,7 @@ impl<C: Parked> Table<C> {
         let old = std::mem::replace(&mut *lock(&slot.place), Place::Empty);
         // Outside the lock: dropping the last hold on a socket closes it.
         drop(old);
-        lock(&self.free).push(key);
+        lock(if key < self.size { &self.free } else { &self.spare }).push(key);
         self.live.fetch_sub(1, Ordering::AcqRel);
     }
 

@@ -407,9 +407,10 @@ impl<S: Service> Keeper<S> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let exempt = peer.ip().is_loopback() || settings.proxies.contains(peer.ip());
+        // The doors for HTTPS come after the others.
+        let tls = settings.tls.as_deref().filter(|_| door >= settings.listen.len());
         if !exempt && !table.count(peer.ip(), settings.max_per_address) {
-            self.turn_away(socket, peer, "Too many connections from this address");
-            return Ok(());
+            return self.turn_away(socket, peer, tls, "Too many connections from this address");
         }
         let key = table.reserve().or_else(|| {
             drop(table.oldest_quiet());
@@ -419,18 +420,33 @@ impl<S: Service> Keeper<S> {
             if !exempt {
                 table.uncount(peer.ip());
             }
-            self.turn_away(socket, peer, "Too many connections");
-            return Ok(());
+            return self.turn_away(socket, peer, tls, "Too many connections");
         };
-        let seat = Seat { engine: self.engine.clone(), key, counted: (!exempt).then_some(peer) };
+        let seat = Seat { engine: self.engine.clone(), key, counted: (!exempt).then_some(peer), turned_away: None };
         let watched = Watched::new(&self.engine.readiness, Arc::new(socket), key)?;
-        // The doors for HTTPS come after the others.
-        let tls = settings.tls.as_deref().filter(|_| door >= settings.listen.len());
         Connection::admit(watched, peer, seat, tls)
     }
 
-    /// A short 503 for a connection there is no room for.
-    fn turn_away(&self, socket: TcpStream, peer: SocketAddr, message: &str) {
+    /// A short 503 for a connection there is no room for. One that is encrypted has to be let in to be told so; when
+    /// there are too many of those it is closed without a word.
+    fn turn_away(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        tls: Option<&Tls>,
+        message: &'static str,
+    ) -> io::Result<()> {
+        if tls.is_none() {
+            self.turn_away_plain(socket, peer, message);
+            return Ok(());
+        }
+        let Some(key) = self.engine.table.reserve_spare() else { return Ok(()) };
+        let seat = Seat { engine: self.engine.clone(), key, counted: None, turned_away: Some(message) };
+        let watched = Watched::new(&self.engine.readiness, Arc::new(socket), key)?;
+        Connection::admit(watched, peer, seat, tls)
+    }
+
+    fn turn_away_plain(&self, socket: TcpStream, peer: SocketAddr, message: &str) {
         use std::io::{Read, Write};
         let number = self.engine.next_number();
         let response = self.engine.refusal(None, 503, message).header("Retry-After", "2").close();

@@ -129,6 +129,18 @@ pub fn judge_quota_beside(tx: &impl Read, tenant: Uuid, quota: u64, more: u64, f
     }
 }
 
+/// Whether what a change has written fits the quota, when the tenant used `before` bytes without it: bytes that are
+/// here already for another reason count for whoever takes them over.
+///
+/// # Errors
+/// `Quota`.
+pub fn judge_growth(tx: &impl Read, tenant: Uuid, quota: u64, before: u64) -> Result<()> {
+    match model::used(tx, tenant)? > before {
+        true => judge_quota(tx, tenant, quota, 0),
+        false => Ok(()),
+    }
+}
+
 /// Notes that a piece is on the disk. The first one of a file brings the upload into being, with room for all of it.
 ///
 /// # Errors

@@ -15,6 +15,11 @@ use crate::files::{noise, sha256};
 use crate::rig;
 use crate::server::{self, ADMIN, GUARD, Packhouse, wait_for};
 
+mod edges;
+
+/// What `/health` says.
+const HEALTHY: &str = r#"{"status":"healthy"}"#;
+
 /// A server that speaks HTTPS too, and a place for what its clients need.
 struct Secure {
     server: Packhouse,

@@ -12,9 +12,9 @@ use crate::store::table::{Read, WriteTx};
 use crate::winget::gate::{Admin, Visit};
 use crate::winget::model::{self, By, Whole};
 use crate::winget::names::fold;
-use crate::winget::source;
 use crate::winget::source::documents::{self, Document};
 use crate::winget::source::filing::coded;
+use crate::winget::{source, uploads};
 
 /// The longest document, in bytes.
 const BODY_LIMIT: u64 = 4 << 20;
@@ -120,9 +120,11 @@ impl Desk {
         work: impl Fn(&App, &WriteTx, Uuid, &Admin, &By) -> Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
         let (inside, tenant, admin, by) = (app.clone(), self.visit.tenant, self.admin.clone(), self.admin.by(app));
-        let address = request.peer.ip();
+        let (address, quota) = (request.peer.ip(), self.visit.settings.storage_quota);
         let done = app.store.commit(move |tx| {
+            let before = model::used(tx, tenant)?;
             let done = work(&inside, tx, tenant, &admin, &by)?;
+            uploads::judge_growth(tx, tenant, quota, before)?;
             audit::note(tx, by.now, &by.who, what, &subject, Some(address))?;
             Ok(done)
         });

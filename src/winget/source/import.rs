@@ -282,11 +282,8 @@ pub fn import(app: &App, _: &Principal, request: &mut Request) -> Result<Respons
     });
     let (inside, by) = (app.clone(), admin.by(app));
     app.store.shelve(staged, move |tx| {
-        let mut more = 0_u64;
+        let before = model::used(tx, visit.tenant)?;
         for (digest, size, facts, name) in &kept {
-            if !model::has_file(tx, visit.tenant, *digest)? {
-                more = more.saturating_add(*size);
-            }
             catalog::admit(tx, digest, *size, facts, name, by.now)?;
         }
         if model::package(tx, visit.tenant, &id)?.is_none() {
@@ -299,10 +296,7 @@ pub fn import(app: &App, _: &Principal, request: &mut Request) -> Result<Respons
             };
             model::add_row(tx, visit.tenant, &id, &Row { file, ..row.clone() }, &by)?;
         }
-        if more > 0 {
-            // What came along counts as used by now.
-            uploads::judge_quota(tx, visit.tenant, visit.settings.storage_quota, 0)?;
-        }
+        uploads::judge_growth(tx, visit.tenant, visit.settings.storage_quota, before)?;
         model::put_release(tx, visit.tenant, &id, &filed.release)?;
         filing::name_package(&inside, tx, visit.tenant, &id, &filed.release, &by)?;
         let subject = format!("{id} {}", filed.release.version);

@@ -114,7 +114,7 @@ fn locale_members(document: &Map<String, Value>) -> Map<String, Value> {
         ("Agreements", &["AgreementLabel", "Agreement", "AgreementUrl"]),
     ] {
         let items: Vec<Value> = objects(document, list)
-            .map(|item| members.iter().filter_map(|m| Some(((*m).to_owned(), text(item, m)?.into()))).collect())
+            .map(|item| members.iter().filter_map(|member| said(item, member)).collect())
             .filter(|item: &Map<String, Value>| !item.is_empty())
             .map(Value::Object)
             .collect();
@@ -123,6 +123,13 @@ fn locale_members(document: &Map<String, Value>) -> Map<String, Value> {
         }
     }
     out
+}
+
+/// A text of an agreement or of a reference, as far as the client takes it.
+fn said(item: &Map<String, Value>, member: &str) -> Option<(String, Value)> {
+    let value = text(item, member).filter(|text| !member.ends_with("Url") || shown::is_web_address(text))?;
+    let most = if member.ends_with("Label") { 100 } else { 10_000 };
+    Some((member.to_owned(), first(value, most).into()))
 }
 
 fn objects<'d>(document: &'d Map<String, Value>, member: &str) -> impl Iterator<Item = &'d Map<String, Value>> {
@@ -265,10 +272,13 @@ fn installer(package: &Package, installer: &Installer<'_>, contract: Contract, l
     let since = Contract(1, if row.upgrades == "deny" { 6 } else { 0 });
     let upgrades = shown::known(["uninstallPrevious", "deny"], &row.upgrades).filter(|_| contract >= since);
     put("UpgradeBehavior", upgrades.map(Value::from));
-    let commands: Vec<&str> = row.commands.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-    put("Commands", (!commands.is_empty()).then(|| commands.into()));
+    put("Commands", some_of(row.commands.iter().map(String::as_str), 16, 40));
     put("Dependencies", dependencies(row));
-    put("Markets", installer.markets().map(|(limit, list)| json!({ limit: list })));
+    let markets = |list: Vec<&str>| {
+        let list: Vec<String> = list.into_iter().map(str::to_ascii_uppercase).collect();
+        some_of(list.iter().map(String::as_str), 256, 2)
+    };
+    put("Markets", installer.markets().and_then(|(limit, list)| Some(json!({ limit: markets(list)? }))));
     Ok(Value::Object(out))
 }
 
@@ -294,12 +304,9 @@ fn dependencies(row: &Row) -> Option<Value> {
         ("WindowsLibraries", &given.libraries),
         ("ExternalDependencies", &given.external),
     ] {
-        let list: Vec<&str> = list.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        if !list.is_empty() {
-            out.insert(member.to_owned(), list.into());
-        }
+        out.extend(some_of(list.iter().map(String::as_str), 16, 128).map(|list| (member.to_owned(), list)));
     }
-    let packages = given.packages.iter().filter(|(id, _)| !id.is_empty());
+    let packages = given.packages.iter().filter(|(id, _)| !id.is_empty()).take(16);
     let packages: Vec<Value> = packages
         .map(|(id, least)| match least.as_str() {
             "" => json!({ "PackageIdentifier": id }),
@@ -312,14 +319,29 @@ fn dependencies(row: &Row) -> Option<Value> {
     (!out.is_empty()).then_some(Value::Object(out))
 }
 
+/// Texts of at most `longest` characters, each once, as many as the client takes; none when there are none.
+fn some_of<'t>(texts: impl Iterator<Item = &'t str>, most: usize, longest: usize) -> Option<Value> {
+    let mut out: Vec<&str> = Vec::new();
+    for text in texts {
+        if out.len() < most && (1..=longest).contains(&text.chars().count()) && !out.contains(&text) {
+            out.push(text);
+        }
+    }
+    (!out.is_empty()).then(|| out.into())
+}
+
 /// The form that a member of an imported installer must have to be passed on.
 enum Form {
     Flag,
     Text(usize),
+    /// `2.10.0.1`
+    Numbers,
+    /// `2026-11-21`
+    Day,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A list of texts.
-    Texts,
+    /// A list of at most so many texts of at most so many characters.
+    Texts(usize, usize),
     /// A list of these words.
     Words(&'static [&'static str]),
     Sha256,
@@ -327,16 +349,16 @@ enum Form {
 
 /// Imported members that nothing in Part A says, and since which contract's second number clients know them.
 const PASSED_ON: [(&str, u16, Form); 20] = [
-    ("MinimumOSVersion", 0, Form::Text(64)),
+    ("MinimumOSVersion", 0, Form::Numbers),
     ("Platform", 0, Form::Words(&["Windows.Desktop", "Windows.Universal"])),
     ("InstallModes", 0, Form::Words(&["interactive", "silent", "silentWithProgress"])),
-    ("Protocols", 0, Form::Texts),
-    ("FileExtensions", 0, Form::Texts),
-    ("Capabilities", 0, Form::Texts),
-    ("RestrictedCapabilities", 0, Form::Texts),
+    ("Protocols", 0, Form::Texts(64, 2048)),
+    ("FileExtensions", 0, Form::Texts(512, 64)),
+    ("Capabilities", 0, Form::Texts(1000, 40)),
+    ("RestrictedCapabilities", 0, Form::Texts(1000, 40)),
     ("SignatureSha256", 0, Form::Sha256),
     ("ElevationRequirement", 1, Form::Word(&["elevationRequired", "elevationProhibited", "elevatesSelf"])),
-    ("ReleaseDate", 1, Form::Text(10)),
+    ("ReleaseDate", 1, Form::Day),
     ("RequireExplicitUpgrade", 1, Form::Flag),
     ("InstallLocationRequired", 1, Form::Flag),
     ("InstallerAbortsTerminal", 1, Form::Flag),
@@ -389,14 +411,22 @@ impl Form {
             }
             Form::Word(words) => word(words, value).map(Value::from),
             Form::Sha256 => value.as_str().filter(|text| is_sha256(text)).map(Value::from),
-            Form::Texts => {
-                let list: Option<Vec<&str>> =
-                    value.as_array()?.iter().map(|v| v.as_str().filter(|t| !t.is_empty())).collect();
-                list.filter(|list| !list.is_empty()).map(Value::from)
+            Form::Numbers => {
+                let text = value.as_str()?.trim();
+                let sound = text.split('.').all(|part| part.parse::<u16>().is_ok());
+                (sound && text.split('.').count() <= 4).then(|| text.into())
+            }
+            Form::Day => {
+                let text = value.as_str()?.trim();
+                (text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()).then(|| text.into())
+            }
+            Form::Texts(most, longest) => {
+                let list: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
+                some_of(list?.into_iter(), *most, *longest)
             }
             Form::Words(words) => {
                 let list: Option<Vec<&str>> = value.as_array()?.iter().map(|value| word(words, value)).collect();
-                list.filter(|list| !list.is_empty()).map(Value::from)
+                some_of(list?.into_iter(), words.len(), usize::MAX)
             }
         }
     }

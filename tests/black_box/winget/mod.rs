@@ -2,7 +2,12 @@
 
 mod clients;
 mod downloads;
+#[cfg(feature = "crash-points")]
+mod expiry;
 mod gate;
+mod held;
+mod hostile;
+mod large;
 mod packages;
 mod prepared;
 mod sessions;

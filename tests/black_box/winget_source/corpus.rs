@@ -156,7 +156,9 @@ fn every_answer_can_be_read() {
                 let target = at(&format!("{path}/packageManifests/{}", segment(&id)));
                 let answer = server.send(Request::get(&target).token(ADMIN_TOKEN).header("Version", contract));
                 if answer.status != 204 {
-                    checker::manifest(&answer.is_json(200), &id);
+                    let value = answer.is_json(200);
+                    checker::manifest(&value, &id);
+                    schema::manifest(&value);
                 }
             }
         }
@@ -170,6 +172,7 @@ fn every_answer_can_be_read() {
         }
         let value = server.send(request.json(&json!({ "MaximumResults": 40 }))).is_json(200);
         checker::search(&value);
+        schema::search(&value);
         seen += value["Data"].as_array().unwrap().len();
         match value.get("ContinuationToken") {
             Some(next) => token = Some(next.as_str().unwrap().to_owned()),

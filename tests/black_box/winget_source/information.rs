@@ -16,6 +16,7 @@ fn information_says_what_the_client_reads() {
         "UnsupportedQueryParameters": [], "RequiredQueryParameters": [],
     }});
     assert_eq!(value, expected);
+    schema::information(&value);
     assert!(!answer.header("Cache-Control").unwrap().contains("public"));
     for path in ["/c/beta/information", "/information"] {
         let again = server.send(Request::get(&at(path)).header("Version", "1.7.0"));

@@ -6,6 +6,8 @@ mod facts;
 mod import;
 mod information;
 mod manifests;
+mod restarts;
+mod schema;
 mod search;
 mod writes;
 
@@ -37,6 +39,7 @@ fn is_refused(answer: &Answer, status: u16, code: u32) {
     let message = value[0]["ErrorMessage"].as_str().unwrap_or_else(|| panic!("no message: {value}"));
     assert_eq!(value, json!([{ "ErrorCode": code, "ErrorMessage": message }]));
     assert!(!message.is_empty());
+    schema::refusal(&value);
 }
 
 /// An installer document that is good for any version.
@@ -90,6 +93,7 @@ fn search(server: &Packhouse, body: &Value) -> Vec<Value> {
     }
     let value = answer.is_json(200);
     checker::search(&value);
+    schema::search(&value);
     value["Data"].as_array().unwrap().clone()
 }
 
@@ -109,6 +113,7 @@ fn manifest(server: &Packhouse, id: &str, query: &str) -> Option<Value> {
     }
     let value = answer.is_json(200);
     checker::manifest(&value, id);
+    schema::manifest(&value);
     Some(value["Data"].clone())
 }
 
