@@ -6,6 +6,8 @@ mod gate;
 mod packages;
 mod sessions;
 mod settings;
+#[cfg(feature = "crash-points")]
+mod times;
 mod uploads;
 mod versions;
 
