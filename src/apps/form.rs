@@ -5,7 +5,7 @@ use std::io::Read as _;
 use serde_json::{Map, Value};
 
 use crate::app::App;
-use crate::apps::rules;
+use crate::apps::rules::{self, Wish};
 use crate::error::{Error, Kind, Result};
 use crate::formats::{self, Facts};
 use crate::http::{Part, Request, parse_json};
@@ -14,6 +14,9 @@ use crate::store::Staged;
 
 /// The largest JSON body or `data` part, in bytes.
 const JSON_LIMIT: u64 = 1 << 20;
+
+/// The largest `sha256` part, in bytes.
+const WISH_LIMIT: u64 = 4 << 10;
 
 /// A JSON object whose values are asked for by type; a value of another type is told in the words of the route.
 pub struct Fields {
@@ -149,6 +152,8 @@ pub struct Form {
     pub data: Fields,
     /// The `file` parts.
     pub files: Vec<File>,
+    /// The `sha256` parts, each with how many files came before it.
+    pub wishes: Vec<(usize, Wish)>,
 }
 
 impl Form {
@@ -165,7 +170,7 @@ impl Form {
     ) -> Result<Form> {
         let length = request.body().length();
         let mut data: Option<Fields> = None;
-        let mut files = Vec::new();
+        let (mut files, mut wishes) = (Vec::new(), Vec::new());
         let mut parts = request.multipart()?;
         while let Some(mut part) = parts.next_part()? {
             match part.name() {
@@ -180,11 +185,17 @@ impl Form {
                     }
                     files.push(take(app, &mut part, length, limit)?);
                 }
+                Some("sha256") => wishes.push((files.len(), rules::wish(&part.text(WISH_LIMIT)?)?)),
                 _ => {}
             }
         }
         let data = data.ok_or_else(|| Error::invalid("No JSON data provided"))?;
-        Ok(Form { data, files })
+        Ok(Form { data, files, wishes })
+    }
+
+    /// Whether neither a file came nor an artifact is wished for.
+    pub fn is_bare(&self) -> bool {
+        self.files.is_empty() && self.wishes.is_empty()
     }
 }
 

@@ -4,11 +4,12 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::apps::actor::{Actor, Errand};
-use crate::apps::form::{self, Description, Fields, File, Form};
+use crate::apps::form::{self, Description, Fields, Form};
 use crate::apps::model::{self, Object};
+use crate::apps::offers::{self, Source};
 use crate::apps::pick::{self, Axes, Names, no_app};
 use crate::apps::records::{self, Artifact, Package, Release};
-use crate::apps::rules::{self, KeyNames, Updater};
+use crate::apps::rules::{self, KeyNames, Updater, Wish};
 use crate::apps::velopack;
 use crate::apps::versions::Version;
 use crate::catalog;
@@ -92,27 +93,37 @@ impl Upload {
     }
 
     /// Whether the files are what the updater needs.
-    fn check_files(&self, files: &[File]) -> Result<()> {
-        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    fn check_files(&self, sources: &[Source]) -> Result<()> {
+        let names: Vec<&str> = sources.iter().map(Source::name).collect();
         let updater = self.updater()?.unwrap_or(Updater::Manual);
         rules::check_files(updater, &self.version, self.signature.as_deref(), &names)
     }
 
     /// What the files are once their bytes are out of hand; the bytes themselves follow.
-    fn unpack(&self, files: Vec<File>) -> Result<(Vec<New>, Vec<Staged>)> {
+    fn unpack(&self, app: &App, sources: Vec<Source>) -> Result<(Vec<New>, Vec<Staged>)> {
         let packages = match self.updater()? {
-            Some(Updater::Velopack) => velopack::packages(&files)?,
-            _ => files.iter().map(|_| None).collect(),
+            Some(Updater::Velopack) => velopack::packages(app, &sources)?,
+            _ => sources.iter().map(|_| None).collect(),
         };
-        let described = files.iter().zip(packages).map(|(file, package)| New { file: file.description(), package });
-        let described = described.collect();
-        Ok((described, files.into_iter().map(|file| file.staged).collect()))
+        let (mut news, mut staged) = (Vec::new(), Vec::new());
+        for (source, package) in sources.into_iter().zip(packages) {
+            match source {
+                Source::File(file) => {
+                    news.push(New { file: file.description(), offer: None, package });
+                    staged.push(file.staged);
+                }
+                Source::Offer(wish, known) => news.push(New { file: known, offer: Some(wish), package }),
+            }
+        }
+        Ok((news, staged))
     }
 }
 
 /// A file on its way into a release.
 struct New {
     file: Description,
+    /// Set where the bytes are on the shelf already.
+    offer: Option<Wish>,
     package: Option<Package>,
 }
 
@@ -135,12 +146,15 @@ pub fn upload(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     };
     let form = Form::read(app, request, app.settings.max_upload, judge)?;
     let upload = Upload::read(&form.data)?;
-    if form.files.is_empty() {
+    if form.is_bare() {
         return Err(Error::invalid("no file provided"));
     }
-    app.store.read(|tx| upload.find(tx, &actor))?;
-    upload.check_files(&form.files)?;
-    let (files, staged) = upload.unpack(form.files)?;
+    let sources = app.store.read(|tx| {
+        let (app, ..) = upload.find(tx, &actor)?;
+        offers::gather(tx, &actor, app, form.files, form.wishes)
+    })?;
+    upload.check_files(&sources)?;
+    let (files, staged) = upload.unpack(app, sources)?;
     let (fresh, seed) = (ObjectId::random()?, seed()?);
     let errand = Errand::new(app, &actor, request);
     let id = app.store.shelve(staged, move |tx| {
@@ -209,7 +223,7 @@ fn put_files(
         version: &version,
     };
     let mut touched = Vec::new();
-    for New { file, package } in files {
+    for New { file, offer, package } in files {
         let extension = rules::extension(&file.name);
         let same = release.artifacts.iter().position(|other| {
             let key = if updater.is_some() { other.file_name == file.name } else { other.extension == extension };
@@ -228,7 +242,11 @@ fn put_files(
             package: package.clone(),
             added: errand.now,
         };
-        catalog::admit(tx, &file.digest, file.size, &file.facts, &file.name, errand.now)?;
+        match offer {
+            // Judged again: it may have gone, or the right to it, since the request came in.
+            Some(wish) => drop(offers::find(tx, &errand.actor, release.app, wish)?),
+            None => catalog::admit(tx, &file.digest, file.size, &file.facts, &file.name, errand.now)?,
+        }
         let place = same.and_then(|at| release.artifacts.get_mut(at).map(|old| (at, old)));
         match place {
             Some((at, old)) if existing == Existing::Replace && !touched.contains(&at) => {
@@ -266,12 +284,15 @@ pub fn update(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     };
     let form = Form::read(app, request, app.settings.max_upload, judge)?;
     let (id, upload) = (record_id(&form.data)?, Upload::read(&form.data)?);
-    let with_files = !form.files.is_empty();
-    app.store.read(|tx| upload.find_record(tx, &actor, id, with_files))?;
+    let with_files = !form.is_bare();
+    let sources = app.store.read(|tx| {
+        let (release, ..) = upload.find_record(tx, &actor, id, with_files)?;
+        offers::gather(tx, &actor, release.app, form.files, form.wishes)
+    })?;
     if with_files {
-        upload.check_files(&form.files)?;
+        upload.check_files(&sources)?;
     }
-    let (files, staged) = upload.unpack(form.files)?;
+    let (files, staged) = upload.unpack(app, sources)?;
     let errand = Errand::new(app, &actor, request);
     app.store.shelve(staged, move |tx| {
         errand.run(tx, "app.update", &mut |errand, tx| {

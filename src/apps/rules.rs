@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apps::versions::Version;
 use crate::error::{Error, Result};
+use crate::ids::Digest;
 
 /// Whether `name` may name an app: 1–100 of letters, digits, blank, `.`, `_`, `-`, a letter or digit at both ends.
 pub fn is_app_name(name: &str) -> bool {
@@ -49,6 +50,31 @@ pub fn file_name(given: &str) -> Result<&str> {
         _ => return Ok(name),
     };
     Err(Error::invalid(format!("invalid file name: {fault}")))
+}
+
+/// An artifact from the shelf that is to stand in place of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// The file name it is to have; none for the one it has.
+    pub name: Option<String>,
+}
+
+/// Reads a `sha256` part: 64 hex digits, and the file name after them if it is to have another one, as `sha256sum`
+/// prints both.
+///
+/// # Errors
+/// `Invalid` when it is not that.
+pub fn wish(text: &str) -> Result<Wish> {
+    let text = text.trim();
+    let (hex, name) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    let hex = hex.strip_prefix("sha256:").unwrap_or(hex);
+    let digest = Digest::from_hex(hex).ok_or_else(|| Error::invalid("the declared SHA-256 is not 64 hex digits"))?;
+    let name = name.trim_start();
+    let name = name.strip_prefix('*').unwrap_or(name);
+    let name = Some(name).filter(|name| !name.is_empty()).map(file_name).transpose()?;
+    Ok(Wish { digest, name: name.map(str::to_owned) })
 }
 
 /// Extensions of two words that count as one.

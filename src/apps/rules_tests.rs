@@ -195,3 +195,23 @@ fn rollouts_are_stable_and_nested() {
     let share = (0..1000).filter(|n| in_rollout(&format!("device-{n}"), "0123456789abcdef", 50)).count();
     assert!((400..600).contains(&share), "{share}");
 }
+
+#[test]
+fn wishes() {
+    let hex = "0123456789abcdef".repeat(4);
+    let digest = Digest::from_hex(&hex).unwrap();
+    for (text, name) in [
+        (hex.clone(), None),
+        (format!(" sha256:{hex}\n"), None),
+        (format!("{}  My App.deb", hex.to_uppercase()), Some("My App.deb")),
+        (format!("{hex} *dir/a.deb\n"), Some("a.deb")),
+        (format!("{hex}\tRELEASES"), Some("RELEASES")),
+    ] {
+        assert_eq!(wish(&text).unwrap(), Wish { digest, name: name.map(str::to_owned) }, "{text:?}");
+    }
+    let wrong =
+        [String::new(), "x".into(), hex[1..].into(), format!("{hex}0"), format!("{hex}  .."), format!("{hex} a/")];
+    for bad in wrong {
+        assert!(wish(&bad).is_err(), "{bad:?}");
+    }
+}

@@ -1,15 +1,15 @@
 //! `GET /telemetry`: what was counted, by day, version, platform, architecture and channel (`faynosync.md` §10).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::apps::actor::Actor;
+use crate::apps::devices::{List, State};
 use crate::apps::memory;
 use crate::apps::model::{self, Object};
-use crate::apps::telemetry::{KEPT_DAYS, Labels, Short, Sink, day_of};
+use crate::apps::telemetry::{KEPT_DAYS, Labels, Sink, day_of};
 use crate::apps::versions::Version;
 use crate::clock::Time;
 use crate::error::{Error, Result};
@@ -22,9 +22,9 @@ pub fn telemetry(app: &App, who: &Principal, request: &mut Request) -> Result<Re
     let query = request.form_query()?;
     let (first, last) = period(&query, app.clock.now())?;
     let filter = Filter::read(app, &actor, &query)?;
-    let mut tally = Tally { filter, ..Tally::default() };
+    let mut tally = Tally::new(filter, first, last);
     memory(app)?.telemetry.collect(actor.tenant, first, last, &mut tally)?;
-    let shown = tally.show(&actor.owner_name, first, last);
+    let shown = tally.show(&actor.owner_name);
     Ok(Response::json(200, &shown).header("Cache-Control", "no-store"))
 }
 
@@ -115,53 +115,57 @@ impl Filter {
     }
 }
 
-/// A device's last state.
-struct Last {
-    at: Time,
-    labels: Arc<Labels>,
-    outdated: bool,
+/// Clients in all and those with an update before them.
+#[derive(Clone, Copy, Default)]
+struct Clients {
+    all: i64,
+    outdated: i64,
+}
+
+impl Clients {
+    fn add(&mut self, clients: i64, outdated: bool) {
+        self.all += clients;
+        self.outdated += if outdated { clients } else { 0 };
+    }
 }
 
 /// What has been read so far.
-#[derive(Default)]
 struct Tally {
     filter: Filter,
-    /// Each set of labels once: many devices share few.
-    known: HashMap<Labels, Arc<Labels>>,
+    first: u32,
+    last: u32,
+    /// What was asked and fits the filter, by what stands for it in states.
+    known: HashMap<u64, Labels>,
     requests: BTreeMap<u32, u64>,
-    apps: BTreeSet<String>,
-    versions: HashSet<String>,
-    devices: HashMap<Short, Last>,
-    by_day: BTreeMap<u32, HashMap<Short, (Time, bool)>>,
+    by_day: BTreeMap<u32, Clients>,
+    /// Over all days each client once: in all, and by what it asked last.
+    summary: Clients,
+    by_labels: HashMap<u64, i64>,
 }
 
 impl Sink for Tally {
-    fn requests(&mut self, day: u32, labels: &Labels, requests: u64) {
-        if !self.filter.takes(labels) {
-            return;
+    fn requests(&mut self, day: u32, id: u64, labels: &Labels, requests: u64) {
+        if !self.known.contains_key(&id) {
+            if !self.filter.takes(labels) {
+                return;
+            }
+            self.known.insert(id, labels.clone());
         }
         let count = self.requests.entry(day).or_default();
         *count = count.saturating_add(requests);
-        self.apps.insert(labels.app.clone());
-        self.versions.insert(labels.version.clone());
     }
 
-    fn device(&mut self, day: u32, device: Short, labels: &Labels, outdated: bool, at: Time) {
-        if !self.filter.takes(labels) {
-            return;
+    fn clients(&mut self, list: List, states: &[State], clients: i64) {
+        let fits =
+            |state: &&State| (self.first..=self.last).contains(&state.day) && self.known.contains_key(&state.labels);
+        let Some(state) = states.iter().find(fits) else { return };
+        if let List::OfDay(day) = list {
+            self.by_day.entry(day).or_default().add(clients, state.outdated);
         }
-        let of_day = self.by_day.entry(day).or_default().entry(device).or_insert((at, outdated));
-        if at >= of_day.0 {
-            *of_day = (at, outdated);
-        }
-        let shared = match self.known.get(labels) {
-            Some(shared) => shared.clone(),
-            None => self.known.entry(labels.clone()).or_insert_with(|| Arc::new(labels.clone())).clone(),
-        };
-        match self.devices.get_mut(&device) {
-            Some(last) if at < last.at => {}
-            Some(last) => *last = Last { at, labels: shared, outdated },
-            None => _ = self.devices.insert(device, Last { at, labels: shared, outdated }),
+        // A single day is its own summary.
+        if list == List::Newest || self.first == self.last {
+            self.summary.add(clients, state.outdated);
+            *self.by_labels.entry(state.labels).or_default() += clients;
         }
     }
 }
@@ -175,19 +179,34 @@ fn by_version(left: &str, right: &str) -> std::cmp::Ordering {
 }
 
 impl Tally {
-    fn count_by(&self, name: impl Fn(&Labels) -> &str) -> BTreeMap<&str, u64> {
+    fn new(filter: Filter, first: u32, last: u32) -> Tally {
+        Tally {
+            filter,
+            first,
+            last,
+            known: HashMap::new(),
+            requests: BTreeMap::new(),
+            by_day: BTreeMap::new(),
+            summary: Clients::default(),
+            by_labels: HashMap::new(),
+        }
+    }
+
+    fn count_by(&self, name: impl Fn(&Labels) -> &str) -> BTreeMap<&str, i64> {
         let mut counts = BTreeMap::new();
-        for last in self.devices.values() {
-            match name(&last.labels) {
+        for (id, clients) in &self.by_labels {
+            match self.known.get(id).map_or("", &name) {
                 "" => {}
-                name => *counts.entry(name).or_default() += 1,
+                name => *counts.entry(name).or_default() += clients,
             }
         }
+        counts.retain(|_, clients| *clients > 0);
         counts
     }
 
-    fn show(&self, admin: &str, first: u32, last: u32) -> Value {
-        let list = |key: &str, counts: BTreeMap<&str, u64>| -> Vec<Value> {
+    fn show(&self, admin: &str) -> Value {
+        let (first, last) = (self.first, self.last);
+        let list = |key: &str, counts: BTreeMap<&str, i64>| -> Vec<Value> {
             counts.into_iter().map(|(name, count)| json!({ key: name, "client_count": count })).collect()
         };
         let mut usage: Vec<_> = self.count_by(|labels| &labels.version).into_iter().collect();
@@ -195,9 +214,9 @@ impl Tally {
         let used = usage.len();
         let usage: Vec<Value> =
             usage.into_iter().map(|(version, count)| json!({ "version": version, "client_count": count })).collect();
-        let mut known: Vec<&str> = self.versions.iter().map(String::as_str).collect();
+        let unique = |name: fn(&Labels) -> &str| self.known.values().map(name).collect::<BTreeSet<_>>();
+        let mut known: Vec<&str> = unique(|labels| &labels.version).into_iter().collect();
         known.sort_by(|left, right| by_version(left, right));
-        let outdated = self.devices.values().filter(|last| last.outdated).count();
         let days: Vec<Value> = (first..=last).map(|day| self.show_day(day)).collect();
         json!({
             "date": date(first),
@@ -205,10 +224,10 @@ impl Tally {
             "admin": admin,
             "summary": {
                 "total_requests": self.requests.values().fold(0_u64, |sum, count| sum.saturating_add(*count)),
-                "unique_clients": self.devices.len(),
-                "clients_using_latest_version": self.devices.len() - outdated,
-                "clients_outdated": outdated,
-                "total_active_apps": self.apps.len(),
+                "unique_clients": self.summary.all,
+                "clients_using_latest_version": self.summary.all - self.summary.outdated,
+                "clients_outdated": self.summary.outdated,
+                "total_active_apps": unique(|labels| &labels.app).len(),
             },
             "versions": { "known_versions": known, "used_versions_count": used, "usage": usage },
             "platforms": list("platform", self.count_by(|labels| &labels.platform)),
@@ -219,15 +238,13 @@ impl Tally {
     }
 
     fn show_day(&self, day: u32) -> Value {
-        let devices = self.by_day.get(&day);
-        let unique = devices.map_or(0, HashMap::len);
-        let outdated = devices.map_or(0, |devices| devices.values().filter(|(_, outdated)| *outdated).count());
+        let clients = self.by_day.get(&day).copied().unwrap_or_default();
         json!({
             "date": date(day),
             "total_requests": self.requests.get(&day).copied().unwrap_or(0),
-            "unique_clients": unique,
-            "clients_using_latest_version": unique - outdated,
-            "clients_outdated": outdated,
+            "unique_clients": clients.all,
+            "clients_using_latest_version": clients.all - clients.outdated,
+            "clients_outdated": clients.outdated,
         })
     }
 }
@@ -248,25 +265,39 @@ mod tests {
     }
 
     #[test]
-    fn devices_count_once_and_their_last_state_wins() {
-        let mut tally = Tally::default();
+    fn groups_count_by_their_first_state_that_fits() {
         let labels =
             |app: &str, version: &str| Labels { app: app.into(), version: version.into(), ..Labels::default() };
-        let device = |n: u8| Short([n; 16]);
-        tally.requests(5, &labels("a", "0.0.10"), 2);
-        tally.requests(6, &labels("b", "0.0.9"), 1);
-        tally.device(6, device(1), &labels("b", "0.0.9"), false, Time(9));
-        tally.device(5, device(1), &labels("a", "0.0.10"), true, Time(5));
-        tally.device(5, device(2), &labels("a", "0.0.10"), true, Time(6));
-        let shown = tally.show("admin", 5, 7);
-        assert_eq!(shown["summary"]["unique_clients"], 2);
-        assert_eq!(shown["summary"]["clients_outdated"], 1);
-        assert_eq!(shown["summary"]["total_requests"], 3);
+        let tell = |filter: Filter| {
+            let mut tally = Tally::new(filter, 5, 7);
+            tally.requests(5, 1, &labels("a", "0.0.10"), 2);
+            tally.requests(6, 2, &labels("b", "0.0.9"), 1);
+            let old = State { day: 5, labels: 1, outdated: true };
+            let new = State { day: 6, labels: 2, outdated: false };
+            let gone = State { day: 4, labels: 1, outdated: true };
+            tally.clients(List::OfDay(5), &[old], 2);
+            tally.clients(List::OfDay(6), &[new], 1);
+            tally.clients(List::Newest, &[old], 2);
+            tally.clients(List::Newest, &[gone], 7);
+            // One of them moves on.
+            tally.clients(List::Newest, &[old], -1);
+            tally.clients(List::Newest, &[new, old], 1);
+            tally.show("admin")
+        };
+        let shown = tell(Filter::default());
+        let summary = json!({
+            "total_requests": 3, "unique_clients": 2, "clients_using_latest_version": 1, "clients_outdated": 1,
+            "total_active_apps": 2,
+        });
+        assert_eq!(shown["summary"], summary);
         assert_eq!(shown["versions"]["known_versions"], json!(["0.0.9", "0.0.10"]));
         assert_eq!(shown["versions"]["usage"][0], json!({"version": "0.0.9", "client_count": 1}));
         assert_eq!(shown["platforms"], json!([]));
         let days: Vec<_> =
             shown["daily_stats"].as_array().unwrap().iter().map(|d| d["unique_clients"].clone()).collect();
         assert_eq!(days, [json!(2), json!(1), json!(0)]);
+        let shown = tell(Filter { apps: HashSet::from(["a".to_owned()]), ..Filter::default() });
+        assert_eq!(shown["summary"]["unique_clients"], 2);
+        assert_eq!(shown["versions"]["usage"], json!([{"version": "0.0.10", "client_count": 2}]));
     }
 }

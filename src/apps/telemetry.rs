@@ -14,19 +14,16 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
+use crate::apps::devices::{self, List, Report, Reports, Short, State as OfDevice};
 use crate::clock::{Clock, Time};
 use crate::error::{Error, Result};
 use crate::http::Head;
-use crate::ids::{Digest, ObjectId};
+use crate::ids::ObjectId;
 use crate::store::Store;
-use crate::store::table::{Key, KeyFor, Read, Table, WriteTx};
+use crate::store::table::{Table, WriteTx};
 
 /// (day, tenant, digest of what was asked) → how often.
 const REQUESTS: Table<(u32, Uuid, Short), Asked> = Table::new("apps.day");
-/// (day, tenant, device and app) → what it last said.
-const DEVICES: Table<(u32, Uuid, DeviceKey), Device> = Table::new("apps.device");
-/// (day, tenant) → device rows, so that strangers cannot fill the disk.
-const TOTALS: Table<(u32, Uuid), u64> = Table::new("apps.device_count");
 /// The number of the last flush.
 const FLUSHED: Table<String, u64> = Table::new("apps.flush");
 
@@ -36,8 +33,6 @@ const FLUSH_EVERY: Duration = Duration::from_secs(2);
 const FLUSH_AT: usize = 20_000;
 /// Counters in memory beyond which nothing new is counted: the disk is away.
 const MAX_PENDING: usize = 200_000;
-/// Device rows of one tenant and day.
-const MAX_DEVICES: u64 = 500_000;
 /// Days kept beside today.
 pub const KEPT_DAYS: u32 = 30;
 /// Rows removed with one flush.
@@ -52,6 +47,7 @@ pub struct Seen {
     tenant: Uuid,
     app: ObjectId,
     id: Short,
+    place: u64,
     labels: Labels,
     outdated: bool,
 }
@@ -79,10 +75,9 @@ impl Seen {
     pub fn new(tenant: Uuid, app: ObjectId, labels: Labels, outdated: bool) -> Self {
         let Labels { app: name, channel, platform, arch, version } = &labels;
         // None of these holds a control character.
-        let digest = Digest::of([name, channel, platform, arch, version].map(String::as_str).join("\0").as_bytes());
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest.0[..16]);
-        Seen { tenant, app, id: Short(id), labels, outdated }
+        let id = Short::of([name, channel, platform, arch, version].map(String::as_str).join("\0").as_bytes());
+        let place = Short::of([name, channel, platform, arch].map(String::as_str).join("\0").as_bytes()).number();
+        Seen { tenant, app, id, place, labels, outdated }
     }
 }
 
@@ -96,56 +91,11 @@ pub struct Asked {
     pub requests: u64,
 }
 
-/// What a device last said of an app on a day.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Device {
-    /// What it asked.
-    #[serde(flatten)]
-    pub labels: Labels,
-    /// Whether there was an update for it.
-    pub outdated: bool,
-    /// When.
-    pub at: Time,
-}
-
-/// Half a digest: enough to tell questions and devices apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Short(pub [u8; 16]);
-
 /// A device, as a keyed hash, and the app it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DeviceKey {
-    /// The keyed hash of the device's id.
-    pub device: Short,
-    /// The app.
-    pub app: ObjectId,
-}
-
-impl KeyFor<Short> for Short {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-}
-
-impl Key for Short {
-    fn decode(input: &mut &[u8]) -> Option<Self> {
-        let (head, rest) = input.split_first_chunk()?;
-        *input = rest;
-        Some(Short(*head))
-    }
-}
-
-impl KeyFor<DeviceKey> for DeviceKey {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.device.encode(out);
-        self.app.encode(out);
-    }
-}
-
-impl Key for DeviceKey {
-    fn decode(input: &mut &[u8]) -> Option<Self> {
-        Some(DeviceKey { device: Short::decode(input)?, app: ObjectId::decode(input)? })
-    }
+struct DeviceKey {
+    device: Short,
+    app: ObjectId,
 }
 
 /// The day a time falls on, counted from 1970 UTC; times before that count as the first day.
@@ -262,7 +212,8 @@ impl Telemetry {
         }
     }
 
-    /// Calls `take` with everything counted for a tenant from `first` to `last`, what is only in memory included.
+    /// Tells `sink` everything counted for a tenant from `first` to `last`, what is only in memory included: first how
+    /// often what was asked, then which groups of devices there are.
     pub(super) fn collect(&self, tenant: Uuid, first: u32, last: u32, sink: &mut dyn Sink) -> Result<()> {
         let (flushing, pending, next) = {
             let state = self.shared.lock();
@@ -272,14 +223,21 @@ impl Telemetry {
             let flushed = FLUSHED.get(tx, "number")?.unwrap_or(0);
             // Days that are longer ago than anything kept cost one look each, and there are few of them.
             for day in first..=last {
-                collect_day(tx, day, tenant, sink)?;
+                for ((_, _, id), asked) in REQUESTS.all(tx, (day, tenant))? {
+                    sink.requests(day, id.number(), &asked.labels, asked.requests);
+                }
             }
+            let mut later = Reports::new();
             let flushing = flushing.filter(|(number, _)| *number > flushed).map(|(_, counts)| counts);
             let pending = (next > flushed).then_some(&pending);
             for counts in flushing.as_deref().into_iter().chain(pending) {
-                counts.give(tenant, first, last, sink);
+                counts.tell(tenant, first, last, sink);
+                counts.report(&mut later);
             }
-            Ok(())
+            devices::in_order(&mut later);
+            devices::collect(tx, tenant, (first, last), &later, &mut |list, states, clients| {
+                sink.clients(list, states, clients);
+            })
         })
     }
 
@@ -300,71 +258,43 @@ impl Drop for Telemetry {
     }
 }
 
-/// Takes what was counted, in any order; a later state of a device counts by its time.
+/// Takes what was counted.
 pub trait Sink {
-    /// So many requests of that kind.
-    fn requests(&mut self, day: u32, labels: &Labels, requests: u64);
-    /// A device's last state of a day and app.
-    fn device(&mut self, day: u32, device: Short, labels: &Labels, outdated: bool, at: Time);
-}
-
-fn collect_day(tx: &impl Read, day: u32, tenant: Uuid, sink: &mut dyn Sink) -> Result<()> {
-    for (_, asked) in REQUESTS.all(tx, (day, tenant))? {
-        sink.requests(day, &asked.labels, asked.requests);
-    }
-    let mut after = None;
-    loop {
-        let rows = DEVICES.page(tx, (day, tenant), after.as_ref(), 1000)?;
-        for ((_, _, key), device) in &rows {
-            sink.device(day, key.device, &device.labels, device.outdated, device.at);
-        }
-        match rows.into_iter().next_back() {
-            Some((key, _)) => after = Some(key),
-            None => return Ok(()),
-        }
-    }
+    /// So many requests of that kind on that day; `id` stands for the labels.
+    fn requests(&mut self, day: u32, id: u64, labels: &Labels, requests: u64);
+    /// So many devices more, or fewer, with these states. All labels they stand for were told before.
+    fn clients(&mut self, list: List, states: &[OfDevice], clients: i64);
 }
 
 impl Counts {
-    fn give(&self, tenant: Uuid, first: u32, last: u32, sink: &mut dyn Sink) {
-        let wanted = |day: u32, of: Uuid| of == tenant && (first..=last).contains(&day);
-        for ((day, of, _), (seen, count)) in &self.requests {
-            if wanted(*day, *of) {
-                sink.requests(*day, &seen.labels, *count);
+    fn tell(&self, tenant: Uuid, first: u32, last: u32, sink: &mut dyn Sink) {
+        for ((day, of, id), (seen, count)) in &self.requests {
+            if *of == tenant && (first..=last).contains(day) {
+                sink.requests(*day, id.number(), &seen.labels, *count);
             }
         }
-        for ((day, of, key), (seen, at)) in &self.devices {
-            if wanted(*day, *of) {
-                sink.device(*day, key.device, &seen.labels, seen.outdated, *at);
-            }
+    }
+
+    /// Adds what devices said to `reports`.
+    fn report(&self, reports: &mut Reports) {
+        for ((day, tenant, key), (seen, at)) in &self.devices {
+            let (app, place, labels) = (key.app, seen.place, seen.id.number());
+            let report = Report { day: *day, at: *at, app, place, labels, outdated: seen.outdated };
+            reports.entry((*tenant, key.device)).or_default().push(report);
         }
     }
 
     /// Adds these counters to the database.
-    fn write(&self, tx: &WriteTx<'_>) -> Result<()> {
+    fn write(&self, tx: &WriteTx<'_>, expired: Option<u32>) -> Result<()> {
         for ((day, tenant, id), (seen, count)) in &self.requests {
             let old = REQUESTS.get(tx, (*day, *tenant, *id))?.map_or(0, |asked| asked.requests);
             let asked = Asked { labels: seen.labels.clone(), requests: old.saturating_add(*count) };
             REQUESTS.put(tx, (*day, *tenant, *id), &asked)?;
         }
-        let mut totals: HashMap<(u32, Uuid), u64> = HashMap::new();
-        for (key @ (day, tenant, _), (seen, at)) in &self.devices {
-            let total = match totals.get(&(*day, *tenant)) {
-                Some(total) => *total,
-                None => TOTALS.get(tx, (*day, *tenant))?.unwrap_or(0),
-            };
-            if !DEVICES.has(tx, *key)? {
-                if total >= MAX_DEVICES {
-                    continue;
-                }
-                totals.insert((*day, *tenant), total + 1);
-            }
-            DEVICES.put(tx, *key, &Device { labels: seen.labels.clone(), outdated: seen.outdated, at: *at })?;
-        }
-        for (key, total) in totals {
-            TOTALS.put(tx, key, &total)?;
-        }
-        Ok(())
+        let mut reports = Reports::new();
+        self.report(&mut reports);
+        devices::in_order(&mut reports);
+        devices::write(tx, &reports, expired)
     }
 }
 
@@ -377,8 +307,7 @@ impl Shared {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         mac.update(tenant.as_bytes());
         mac.update(device);
-        let (short, _) = mac.finalize().into_bytes().split_first_chunk().map(|(head, rest)| (*head, rest.len()))?;
-        Some(Short(short))
+        mac.finalize().into_bytes().split_first_chunk().map(|(head, _)| Short(*head))
     }
 
     fn run(&self, mut expiry: Expiry) {
@@ -422,7 +351,7 @@ impl Shared {
         };
         let writing = counts.clone();
         let outcome = self.store.commit(move |tx| {
-            writing.write(tx)?;
+            writing.write(tx, expired)?;
             FLUSHED.put(tx, "number", &number)?;
             match expired {
                 Some(day) => expire(tx, day),
@@ -446,19 +375,7 @@ fn expire(tx: &WriteTx<'_>, day: u32) -> Result<()> {
         }
         REQUESTS.remove(tx, key)?;
     }
-    for (key, _) in DEVICES.page(tx, (), None, EXPIRED_AT_ONCE)? {
-        if key.0 >= day {
-            break;
-        }
-        DEVICES.remove(tx, key)?;
-    }
-    for (key, _) in TOTALS.page(tx, (), None, EXPIRED_AT_ONCE)? {
-        if key.0 >= day {
-            break;
-        }
-        TOTALS.remove(tx, key)?;
-    }
-    Ok(())
+    devices::expire(tx, day, EXPIRED_AT_ONCE)
 }
 
 /// Decides what is old. Nothing is when the clock has jumped by more than a day since it was last looked at: then a

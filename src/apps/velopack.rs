@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::apps::downloads;
-use crate::apps::form::File;
 use crate::apps::links;
 use crate::apps::memory;
 use crate::apps::model::{self, Object};
+use crate::apps::offers::Source;
 use crate::apps::pick::{self, Axes, Owner, no_app};
 use crate::apps::prepared::{Answer, Generation, Prepared};
 use crate::apps::records::{self, Artifact, Package, Slot};
@@ -27,23 +27,25 @@ const LIST_LIMIT: u64 = 4 << 20;
 /// What the release list among the files of an upload says of each package, in the files' order.
 ///
 /// # Errors
-/// `Invalid` when the list cannot be read or does not name a package that came with it.
-pub fn packages(files: &[File]) -> Result<Vec<Option<Package>>> {
-    let list = files.iter().find(|file| rules::is_velopack_list(&file.name.to_ascii_lowercase()));
-    let Some(list) = list else { return Ok(files.iter().map(|_| None).collect()) };
-    if list.staged.size > LIST_LIMIT {
-        return Err(Error::invalid(format!("{} is larger than 4 MB", list.name)));
+/// `Invalid` when the list cannot be read or does not name a package that came with it; those of reading an artifact
+/// on the shelf.
+pub fn packages(app: &App, sources: &[Source]) -> Result<Vec<Option<Package>>> {
+    let list = sources.iter().find(|source| rules::is_velopack_list(&source.name().to_ascii_lowercase()));
+    let Some(list) = list else { return Ok(sources.iter().map(|_| None).collect()) };
+    let list_name = list.name();
+    if list.size() > LIST_LIMIT {
+        return Err(Error::invalid(format!("{list_name} is larger than 4 MB")));
     }
-    let unreadable = || Error::invalid(format!("{} is not a Velopack release list", list.name));
-    let parsed = parse_json(&list.head(LIST_LIMIT)).map_err(|_| unreadable())?;
+    let unreadable = || Error::invalid(format!("{list_name} is not a Velopack release list"));
+    let parsed = parse_json(&list.head(app, LIST_LIMIT)?).map_err(|_| unreadable())?;
     let assets = parsed.get("Assets").and_then(Value::as_array).ok_or_else(unreadable)?;
     let mut packages = Vec::new();
-    for file in files {
-        let is_package = file.name.to_ascii_lowercase().ends_with(".nupkg");
-        let named = |asset: &&Value| asset.get("FileName").and_then(Value::as_str) == Some(file.name.as_str());
+    for name in sources.iter().map(Source::name) {
+        let is_package = name.to_ascii_lowercase().ends_with(".nupkg");
+        let named = |asset: &&Value| asset.get("FileName").and_then(Value::as_str) == Some(name);
         packages.push(match assets.iter().find(named) {
             Some(asset) if is_package => Some(package(asset).ok_or_else(unreadable)?),
-            None if is_package => return Err(Error::invalid(format!("{} does not name {}", list.name, file.name))),
+            None if is_package => return Err(Error::invalid(format!("{list_name} does not name {name}"))),
             _ => None,
         });
     }

@@ -38,6 +38,8 @@ mod refpacks;
 mod rig;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod server;
+#[cfg(feature = "crash-points")]
+mod times;
 mod tls;
 mod upstreams;
 mod winget;

@@ -13,6 +13,7 @@ mod kinds;
 mod latest;
 mod lists;
 mod names;
+mod offers;
 mod races;
 mod robust;
 mod team;

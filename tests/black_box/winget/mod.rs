@@ -12,6 +12,8 @@ mod packages;
 mod prepared;
 mod sessions;
 mod settings;
+#[cfg(feature = "crash-points")]
+mod times;
 mod uploads;
 mod versions;
 
