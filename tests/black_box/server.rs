@@ -50,7 +50,8 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 /// A command without the settings of whoever runs the tests.
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PACKHOUSE_") {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("PACKHOUSE_") || name_text.to_ascii_uppercase().ends_with("_PROXY") {
             command.env_remove(name);
         }
     }

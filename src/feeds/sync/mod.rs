@@ -25,6 +25,7 @@ mod local;
 mod place;
 mod plan;
 mod progress;
+mod proxy;
 pub(super) mod run;
 mod schedule;
 pub(super) mod signature;

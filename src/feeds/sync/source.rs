@@ -81,7 +81,7 @@ impl Source {
             Place::Web(url) => (Base::Web(url.clone()), Some(url.clone())),
             Place::Directory(path) => (Base::Local(Local::open(path)?), None),
         };
-        Ok(Source { base, web: Web::new(home, credentials) })
+        Ok(Source { base, web: Web::new(home, credentials)? })
     }
 
     /// The directory, when it is one of this machine.

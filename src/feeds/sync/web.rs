@@ -1,21 +1,23 @@
 //! The outgoing HTTP client: bounded in every way, careful about where redirects lead and who sees credentials
 //! (`repos.md` §3.7, `reliability.md` §16).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector, DefaultConnector, NextTimeout, TcpConnector};
 
 use super::failure::{Failure, Outcome};
 use super::place::Url;
+use super::proxy::{Absolute, Proxies, ToProxy};
 
 const CONNECT: Duration = Duration::from_secs(15);
 /// Without a byte for this long, a transfer is broken off.
@@ -24,6 +26,8 @@ const STALL: Duration = Duration::from_secs(60);
 const HEAD: Duration = Duration::from_secs(120);
 const REDIRECTS: usize = 10;
 const HEAD_BYTES: usize = 64 << 10;
+/// Names whose judgement is kept.
+const MOST_JUDGED: usize = 1000;
 /// Connections to one upstream.
 pub(super) const CONNECTIONS: usize = 4;
 
@@ -55,6 +59,13 @@ pub(super) struct Web {
     open: Agent,
     /// For where it points to.
     guarded: Agent,
+    /// By the proxy for `http:` addresses; the proxy is who is connected to.
+    plain: Option<Agent>,
+    /// By the proxy for `https:` addresses.
+    tunnel: Option<Agent>,
+    proxies: Proxies,
+    /// Names that were looked up before a proxy was asked for them: whether they may be asked for.
+    judged: Mutex<HashMap<String, Option<&'static str>>>,
     /// Who may see the credentials.
     home: Option<Url>,
     credentials: Credentials,
@@ -79,16 +90,43 @@ pub(super) struct Answer {
 
 impl Web {
     /// A client; `credentials` are sent to `home` only.
-    pub(super) fn new(home: Option<Url>, credentials: Credentials) -> Web {
-        let agent = |redirected| Agent::with_parts(config(), DefaultConnector::default(), Guard { redirected });
-        Web { open: agent(false), guarded: agent(true), home, credentials, stopped: Arc::default() }
+    ///
+    /// # Errors
+    /// `Failed` when the environment names a proxy that cannot be one.
+    pub(super) fn new(home: Option<Url>, credentials: Credentials) -> Outcome<Web> {
+        let agent = |redirected| Agent::with_parts(config(None), DefaultConnector::default(), Guard { redirected });
+        // A directory has no use for proxies, also not for those that are none.
+        let proxies = match &home {
+            Some(_) => Proxies::of_environment()?,
+            None => Proxies::of_environment().unwrap_or_default(),
+        };
+        let plain = proxies.plain.clone().map(|proxy| {
+            let connector = ().chain(TcpConnector::default()).chain(Absolute);
+            Agent::with_parts(config(None), connector, ToProxy(proxy))
+        });
+        let tunnel = proxies.tunnel.clone().map(|proxy| -> Outcome<Agent> {
+            let by = ureq::Proxy::new(&proxy.text);
+            let by = by.map_err(|_| Failure::Failed("HTTPS_PROXY is not the http:// address of a proxy".to_owned()))?;
+            Ok(Agent::with_parts(config(Some(by)), DefaultConnector::default(), ToProxy(proxy)))
+        });
+        Ok(Web {
+            open: agent(false),
+            guarded: agent(true),
+            plain,
+            tunnel: tunnel.transpose()?,
+            proxies,
+            judged: Mutex::default(),
+            home,
+            credentials,
+            stopped: Arc::default(),
+        })
     }
 
     /// Breaks off whatever is under way, from another thread; nothing works after it.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        self.open.clone().shutdown();
-        self.guarded.clone().shutdown();
+        let all = [Some(&self.open), Some(&self.guarded), self.plain.as_ref(), self.tunnel.as_ref()];
+        all.into_iter().flatten().for_each(|agent| agent.clone().shutdown());
     }
 
     /// Whether [`Web::stop`] was called.
@@ -133,8 +171,19 @@ impl Web {
             return Err(Failure::Cancelled);
         }
         let at_home = self.home.as_ref().is_some_and(|home| home.same_origin(url));
-        let agent = if at_home { &self.open } else { &self.guarded };
-        let mut request = agent.get(url.text());
+        let direct = if at_home { &self.open } else { &self.guarded };
+        let by = match self.proxies.of(url) {
+            None => None,
+            Some(proxy) => {
+                self.judge(url, !at_home)?;
+                if url.secure { self.tunnel.as_ref() } else { self.plain.as_ref() }.map(|agent| (agent, proxy))
+            }
+        };
+        let mut request = by.map_or(direct, |(agent, _)| agent).get(url.text());
+        // The tunnel tells the proxy by itself.
+        if let Some(credentials) = by.and_then(|(_, proxy)| proxy.credentials()).filter(|_| !url.secure) {
+            request = request.header("Proxy-Authorization", credentials);
+        }
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
@@ -142,6 +191,36 @@ impl Web {
             request = request.header(name, value);
         }
         request.call().map_err(|error| self.failure(url, error))
+    }
+
+    /// The rules about addresses, for a server that only the proxy will look up: they are asked of the name as it is
+    /// known here, and a name that is not known here is left to the proxy.
+    fn judge(&self, url: &Url, redirected: bool) -> Outcome<()> {
+        let key = format!("{redirected} {}", url.authority);
+        let known = self.judged.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let refused = match known {
+            Some(refused) => refused,
+            None => {
+                let port = if url.secure { 443 } else { 80 };
+                let found = match url.authority.to_socket_addrs() {
+                    Ok(found) => found.collect(),
+                    Err(_) => (url.host().trim_matches(['[', ']']), port)
+                        .to_socket_addrs()
+                        .map_or_else(|_| Vec::new(), |found| found.collect()),
+                };
+                let refused = found.iter().find_map(|address| forbidden(address, redirected));
+                let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+                if judged.len() >= MOST_JUDGED {
+                    judged.clear();
+                }
+                judged.insert(key, refused);
+                refused
+            }
+        };
+        match refused {
+            Some(why) => Err(Failure::Failed(format!("{}: {why}", url.text()))),
+            None => Ok(()),
+        }
     }
 
     fn failure(&self, url: &Url, error: ureq::Error) -> Failure {
@@ -158,12 +237,13 @@ impl Web {
             | ureq::Error::ConnectionFailed
             | ureq::Error::HostNotFound => Failure::Broken(said),
             ureq::Error::Protocol(_) => Failure::Broken(said),
+            ureq::Error::ConnectProxyFailed(why) => Failure::Broken(format!("{}: the proxy: {why}", url.text())),
             _ => Failure::Failed(said),
         }
     }
 }
 
-fn config() -> ureq::config::Config {
+fn config(proxy: Option<ureq::Proxy>) -> ureq::config::Config {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -172,8 +252,7 @@ fn config() -> ureq::config::Config {
         .max_idle_connections(CONNECTIONS)
         .max_idle_connections_per_host(CONNECTIONS)
         .user_agent(concat!("packhouse/", env!("CARGO_PKG_VERSION")))
-        // A proxy would look names up where our rules about addresses do not reach.
-        .proxy(None)
+        .proxy(proxy)
         .timeout_resolve(Some(CONNECT))
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(HEAD))
