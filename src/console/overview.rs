@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::catalog::{self, Figures, Query};
+use crate::catalog::{self, Downloads, Figures, Query};
+use crate::certificates::Certificates;
 use crate::clock::Time;
 use crate::console::{Console, fresh, operator, owner, rules};
 use crate::error::Result;
@@ -17,6 +18,8 @@ use crate::jobs::{Jobs, State};
 const FEW: u64 = 2000;
 /// Seconds that figures of more artifacts are shown again.
 const STALE_AFTER: i64 = 60;
+/// Days of the overview's chart of downloads, today included.
+const DAYS: u32 = 7;
 
 /// Figures of the catalog with the time they were made.
 #[derive(Clone)]
@@ -34,7 +37,8 @@ fn figures(app: &App) -> Result<Counted> {
     if let Some(known) = known.filter(|known| many && known.at <= now && now < known.at.plus_seconds(STALE_AFTER)) {
         return Ok(known);
     }
-    let counted = Counted { at: now, figures: Arc::new(app.store.read(catalog::figures)?) };
+    let figures = app.store.read(|tx| catalog::figures(tx, rules::LOOSE))?;
+    let counted = Counted { at: now, figures: Arc::new(figures) };
     *console.counted() = Some(counted.clone());
     Ok(counted)
 }
@@ -61,6 +65,9 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
             })
         })
         .collect();
+    let days = app.rooms.get::<Arc<Downloads>>()?.last(&app.store, app.clock.now(), DAYS)?;
+    let downloads: Vec<Value> = days.iter().map(|(day, count)| json!({ "day": day, "count": count })).collect();
+    let certificate = app.rooms.get::<Option<Arc<Certificates>>>()?.as_ref().and_then(|known| known.ends());
     let jobs = app.rooms.get::<Jobs>()?;
     let failed = jobs.list(None, 50)?.iter().filter(|(_, job)| job.state == State::Failed).count();
     Ok(fresh(&json!({
@@ -73,6 +80,8 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
         "kinds": shares(&counted.figures.kinds),
         "latest": latest,
         "failed": failed,
+        "downloads": downloads,
+        "certificateEnds": certificate.map(|ends| Time(ends.saturating_mul(1_000_000)).rfc3339()),
     })))
 }
 
@@ -111,16 +120,17 @@ pub fn storage(app: &App, who: &Principal, _request: &mut Request) -> Result<Res
         "kinds": shares(&counted.figures.kinds),
         "doors": shares(&counted.figures.doors),
         "largest": largest,
+        "loose": { "count": counted.figures.loose.0, "bytes": counted.figures.loose.1 },
         "check": check,
         "data": app.settings.data,
     })))
 }
 
-/// `GET /ui/api/about`: version, and the libraries inside, as the lock file names them.
+/// `GET /ui/api/about`: version, and the libraries inside, with their licences.
 pub fn about(app: &App, _who: &Principal, _request: &mut Request) -> Result<Response> {
-    const LOCK: &str = include_str!("../../Cargo.lock");
-    let libraries: Vec<Value> =
-        rules::locked(LOCK).map(|(name, version)| json!({ "name": name, "version": version })).collect();
+    const LIST: &str = include_str!("licences.txt");
+    let shown = |one: rules::Library| json!({ "name": one.name, "version": one.version, "licence": one.licence });
+    let libraries: Vec<Value> = rules::libraries(LIST).map(shown).collect();
     Ok(fresh(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "installation": app.store.installation(),

@@ -12,6 +12,7 @@ mod apps;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod client;
 mod console;
+mod console_house;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod damage;
