@@ -43,6 +43,8 @@ pub struct Query {
     pub arch: Option<String>,
     /// Only artifacts that no holder of another kind than these has a claim on.
     pub held_only_by: Option<&'static [&'static str]>,
+    /// Leaves out artifacts that nobody but holders of these kinds has a claim on.
+    pub not_only_by: Option<&'static [&'static str]>,
     /// Only what anonymous callers may know of.
     pub public_only: bool,
 }
@@ -178,7 +180,11 @@ impl<'a> Filter<'a> {
             }
             (None, _) => true,
         };
-        Ok(holder_fits && loose_fits && (!self.query.public_only || is_public(tx, digest)?))
+        let shown = match self.query.not_only_by {
+            Some(kinds) if holder_fits && loose_fits => !is_held_only_by(tx, digest, kinds)?,
+            _ => true,
+        };
+        Ok(holder_fits && loose_fits && shown && (!self.query.public_only || is_public(tx, digest)?))
     }
 }
 
@@ -320,6 +326,7 @@ mod tests {
                 (Query { held_only_by: Some(&["repo"]), ..all() }, vec!["curl"]),
                 (Query { held_only_by: Some(&["repo", "product"]), ..all() }, vec!["curl", "Firefox"]),
                 (Query { held_only_by: Some(&["rep"]), ..all() }, vec![]),
+                (Query { not_only_by: Some(&["repo"]), ..all() }, vec!["Firefox", "Größe"]),
                 (Query { arch: Some("AMD64".into()), ..words("curl") }, vec!["curl"]),
                 (Query { arch: Some("amd".into()), ..all() }, vec![]),
                 (Query { public_only: true, ..all() }, vec!["curl"]),

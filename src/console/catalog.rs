@@ -41,6 +41,7 @@ fn page(tx: &impl Read, wanted: &Wanted, public_only: bool) -> Result<(Rows, Opt
         kind: kind.transpose()?,
         holder: wanted.held.clone().filter(|_| !nowhere),
         held_only_by: nowhere.then_some(rules::LOOSE),
+        not_only_by: wanted.held.is_none().then_some(rules::BEHIND),
         arch: wanted.arch.clone(),
         public_only,
     };

@@ -51,7 +51,8 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
     }
     let counted = figures(app)?;
     let (free, reserve) = app.store.room()?;
-    let latest = app.store.read(|tx| catalog::newest(tx, &Query::default(), None, 6))?.0;
+    let query = Query { not_only_by: Some(rules::BEHIND), ..Query::default() };
+    let latest = app.store.read(|tx| catalog::newest(tx, &query, None, 6))?.0;
     let latest: Vec<Value> = latest
         .iter()
         .map(|(digest, artifact)| {

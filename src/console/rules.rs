@@ -112,6 +112,9 @@ fn read_time_cursor(text: &str) -> Option<(u64, String)> {
 /// Kinds of holders that offer nothing to anybody: what nobody else holds waits for a place.
 pub const LOOSE: &[&str] = &["package", "upload", "sync-cache"];
 
+/// Kinds of holders that the server makes for itself: what they alone hold is listed only where it is asked for.
+pub const BEHIND: &[&str] = &["repo-index"];
+
 /// What a list asks for by `held=` to see only such artifacts.
 pub const NOWHERE: &str = "none";
 

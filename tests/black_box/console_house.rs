@@ -161,6 +161,11 @@ fn what_no_door_offers_can_be_found() {
     assert_eq!(server.send(list(true)).status, 200);
     assert!(loose("none").is_empty());
     assert_eq!(loose("package"), ["alone.bin"]);
+    // What the repository made for itself is listed where it is asked for only.
+    assert!(loose("repo-index").contains(&"SHA256SUMS".to_owned()));
+    assert_eq!(loose(""), ["alone.bin", "tool.bin"]);
+    let latest = get(&server, &first, "/ui/api/overview")["latest"].as_array().unwrap().len();
+    assert_eq!(latest, 2);
     assert_eq!(server.send(list(false)).status, 200);
     assert_eq!(server.send(Request::delete(&format!("/package/{digest}")).token(ADMIN)).status, 200);
 }
@@ -192,7 +197,7 @@ fn keys_tell_when_and_from_where_they_were_used() {
     server.restart();
     let first = owner(&server);
     assert_eq!(used(&server, &first), Some(seen));
-    assert_eq!(server.send(Request::delete(&format!("/prune/{raw}")).token(ADMIN)).status, 200);
+    assert_eq!(server.send(Request::delete(&format!("/prune/{raw}")).token(ADMIN)).status, 204);
     assert_eq!(used(&server, &first), None);
 }
 

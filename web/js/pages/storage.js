@@ -45,7 +45,7 @@ export async function render(ctx) {
   return h('div', { class: 'page' }, pageHead({ title, lead: ['Everything is kept in ', h('code', null, shown.data), '. Figures from ', time(shown.at), '.'] }),
     h('div', { class: 'grid grid-2' },
       card('By kind', {}, ring({ title: 'Room on the disk', middle: percent(shown.stored, shown.stored + shown.free), under: 'of the room', parts }),
-        facts([['Stored', [size(shown.stored), ` in ${count(shown.artifacts, 'artifact')}`]], ['Free', size(shown.free)], ['Kept in reserve', size(shown.reserve)]])),
+        facts([['Stored', [size(shown.stored), ` in ${count(shown.artifacts, 'artifact')}`]], shown.loose.count > 0 && ['Offered nowhere', [size(shown.loose.bytes), ' in ', h('a', { href: '#/catalog?held=none' }, count(shown.loose.count, 'artifact'))]], ['Free', size(shown.free)], ['Kept in reserve', size(shown.reserve)]])),
       card('Check', { actions: now }, check)),
     shown.doors.length > 0 && card('By door', {}, h('p', { class: 'hint' }, 'In bytes. A file offered through two doors is stored once and counts at both.'),
       barChart({ title: 'Bytes by door', unit: 'bytes', rows: shown.doors.map((one) => ({ label: `${door({ kind: one.name }).label}: ${count(one.count, 'artifact')}, ${bytes(one.bytes)}`, value: one.bytes })) })),
