@@ -299,6 +299,7 @@ const CONSOLE: &[Line] = &[
     (Get,     "/ui/api/addresses",    Gate::Open,  QUICK,    console::reach::addresses,   console::error_response),
     (Get,     "/ui/api/people",       Gate::Login, SLOW,     console::people::list,       console::error_response),
     (Post,    "/ui/api/people/{id}/sign-out", Gate::Login, SLOW, console::people::sign_out, console::error_response),
+    (Post,    "/ui/api/refpacks/restore", Gate::Login, SLOW, refpacks::api::restore,      console::error_response),
     (Get,     "/ui/api/keys",         Gate::Login, SLOW,     console::people::keys,       console::error_response),
     (Get,     "/ui/api/overview",     Gate::Login, SLOW,     console::overview::overview, console::error_response),
     (Get,     "/ui/api/storage",      Gate::Login, SLOW,     console::overview::storage, console::error_response),

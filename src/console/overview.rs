@@ -1,5 +1,6 @@
 //! Figures of the whole installation: the first page, storage, and what this program is.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::console::{Console, fresh, operator, owner, rules};
 use crate::error::Result;
 use crate::http::{Request, Response};
 use crate::identity::Principal;
-use crate::jobs::{Jobs, State};
+use crate::jobs::{Job, JobId, Jobs, State};
 
 /// Artifacts up to which the figures are made anew for each look.
 const FEW: u64 = 2000;
@@ -20,6 +21,8 @@ const FEW: u64 = 2000;
 const STALE_AFTER: i64 = 60;
 /// Days of the overview's chart of downloads, today included.
 const DAYS: u32 = 7;
+/// Failing work named at most.
+const FAILING: usize = 5;
 
 /// Figures of the catalog with the time they were made.
 #[derive(Clone)]
@@ -70,7 +73,7 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
     let downloads: Vec<Value> = days.iter().map(|(day, count)| json!({ "day": day, "count": count })).collect();
     let certificate = app.rooms.get::<Option<Arc<Certificates>>>()?.as_ref().and_then(|known| known.ends());
     let jobs = app.rooms.get::<Jobs>()?;
-    let failed = jobs.list(None, 50)?.iter().filter(|(_, job)| job.state == State::Failed).count();
+    let failed = failing(&jobs.list(None, 200)?);
     Ok(fresh(&json!({
         "operator": true,
         "at": counted.at.rfc3339(),
@@ -84,6 +87,23 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
         "downloads": downloads,
         "certificateEnds": certificate.map(|ends| Time(ends.saturating_mul(1_000_000)).rfc3339()),
     })))
+}
+
+/// The work whose last try failed, the newest first: what went well since is over.
+fn failing(newest_first: &[(JobId, Job)]) -> Vec<Value> {
+    let mut seen = HashSet::new();
+    let ended = newest_first.iter().filter(|(_, job)| job.ended.is_some());
+    let last = ended.filter(|(_, job)| seen.insert((job.kind.as_str(), job.target.as_str())));
+    let failed = last.filter(|(_, job)| job.state == State::Failed);
+    let line = |(id, job): &(JobId, Job)| {
+        json!({
+            "id": id.0.to_string(),
+            "kind": job.kind,
+            "target": job.target,
+            "outcome": job.outcome,
+        })
+    };
+    failed.take(FAILING).map(line).collect()
 }
 
 fn shares(parts: &[(String, u64, u64)]) -> Vec<Value> {

@@ -10,6 +10,7 @@ import { ring } from '../parts/ring.js';
 import { progress } from '../parts/progress.js';
 import { linkButton } from '../parts/button.js';
 import { notice } from '../parts/notice.js';
+import { name } from './jobs.js';
 import { lineChart } from '../parts/chart.js';
 
 export const title = 'Overview';
@@ -75,7 +76,7 @@ function attention(shown) {
     shown.free <= shown.reserve * 2 && notice('bad', `Only ${bytes(shown.free)} are free. Uploads are refused once ${bytes(shown.reserve)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
     full && shown.free > shown.reserve * 2 && notice('warn', `The disk is more than 85 % full: ${bytes(shown.free)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
     ending(shown.certificateEnds),
-    shown.failed > 0 && notice('warn', `${count(shown.failed, 'job')} failed lately.`, h('a', { href: '#/jobs' }, 'See why')),
+    ...shown.failed.map((job) => notice('warn', h('p', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, name(job)), ' failed the last time it ran.'), job.outcome)),
   ].filter(Boolean);
   return notes.length > 0 && h('section', { class: 'stack stack-tight' }, h('h2', null, 'Needs attention'), notes);
 }
