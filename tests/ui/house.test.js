@@ -80,6 +80,21 @@ describe('figures', () => {
     }
   }));
 
+  test('the overview is small and quick', () => served(async (server, api) => {
+    await api.json('/product/create', { method: 'PUT', body: { name: 'tools' } });
+    await api.json('/product/upload', { method: 'POST', body: form({ product: 'tools', version: '1' }, [['file', 'tool.bin', 'bytes']]) });
+    const page = await browser.open(server);
+    let bytes = 0;
+    page.on('response', (response) => { if (response.url().startsWith(`${server.base}/ui/`)) bytes += Number(response.headers()['content-length'] ?? 0); });
+    await page.visit('');
+    await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
+    assert.ok(bytes > 20_000 && bytes <= 120 * 1024, `${bytes} bytes`);
+    const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
+    // Told, not judged: how long it takes says as much of the machine as of the page.
+    console.log(`# the overview: ${bytes} bytes, first paint after ${Math.round(paint)} ms`);
+    await page.close_();
+  }));
+
   test('licences are told by name and in their words', () => served(async (server) => {
     const page = await browser.open(server);
     await page.visit('#/about');
@@ -131,6 +146,8 @@ describe('letting files go', () => {
     const { rows } = await api.json('/ui/api/artifacts');
     const page = await browser.open(server);
     await page.visit(`#/artifact/${rows[0].digest}`);
+    await page.getByText('How to fetch it').first().click();
+    await page.getByText('/product/download/tools/1').waitFor();
     await page.getByRole('button', { name: 'Let go: Product tools 1' }).click();
     await said(page, '1 other door still offers this file.');
     await page.judge('let-go');

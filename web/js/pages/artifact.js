@@ -2,7 +2,7 @@
 import { h, icon } from '../dom.js';
 import { api } from '../api.js';
 import { go, link } from '../router.js';
-import { bytes, count } from '../format.js';
+import { bytes, count, instant } from '../format.js';
 import { card, facts, pageHead } from '../parts/page.js';
 import { badge, kind } from '../parts/badge.js';
 import { digest as digestPart, size, time } from '../parts/digest.js';
@@ -11,6 +11,7 @@ import { snippets } from '../parts/snippet.js';
 import { notice } from '../parts/notice.js';
 import { announce } from '../parts/toast.js';
 import { trailList } from '../parts/trail.js';
+import { ways } from '../parts/ways.js';
 import { door, letGo } from '../doors.js';
 
 export const title = 'Artifact';
@@ -29,12 +30,14 @@ export async function render(ctx, { digest }) {
     const { offerDrawer } = await import('../parts/offer.js');
     if (await offerDrawer(shown)) ctx.refresh();
   } });
+  // Who has held it longest brought it, unless that one let go.
+  const [first] = [...shown.holders].sort((a, b) => instant(a.since) - instant(b.since));
   const doors = shown.holders.filter((one) => one.kind !== 'repo-index');
   return h('div', { class: 'page' },
     pageHead({
       title: shown.name, before: kind(shown.kind, 'large'),
       badges: [shown.version && badge(shown.version, 'accent', { plain: true }), shown.arch && badge(shown.arch), shown.public ? badge('public', 'info', { plain: true }) : badge('not public')],
-      lead: [bytes(shown.size), ' · came ', time(shown.created), ' as ', h('code', null, shown.file)],
+      lead: [bytes(shown.size), ' · came ', time(shown.created), first && ` by ${first.by}`, ' as ', h('code', null, shown.file)],
       actions: [download, offer],
     }),
     h('div', { class: 'row' }, h('span', { class: 'muted' }, 'SHA-256'), digestPart(shown.digest, { full: true })),
@@ -59,7 +62,8 @@ function holder(one, shown, ctx) {
     h('div', { class: 'with-kind' }, h('span', { class: 'kind' }, icon(picture), h('span', { class: 'sr' }, label)),
       h('div', { class: 'grow' }, h('h3', null, label, name && [' ', h('span', { class: 'muted' }, name)]), h('p', { class: 'small muted' }, 'since ', time(one.since), ` by ${one.by}`, one.file !== shown.file && [' · as ', h('code', null, one.file)])),
       one.public ? badge('public', 'info', { plain: true }) : null,
-      href && linkButton('Open', href, { look: 'small' }), release));
+      href && linkButton('Open', href, { look: 'small' }), release),
+    ways(one, shown));
 }
 
 function label_(one) {

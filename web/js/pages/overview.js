@@ -10,7 +10,7 @@ import { ring } from '../parts/ring.js';
 import { progress } from '../parts/progress.js';
 import { linkButton } from '../parts/button.js';
 import { notice } from '../parts/notice.js';
-import { name } from './jobs.js';
+import { jobName } from '../parts/jobname.js';
 import { lineChart } from '../parts/chart.js';
 
 export const title = 'Overview';
@@ -76,7 +76,7 @@ function attention(shown) {
     shown.free <= shown.reserve * 2 && notice('bad', `Only ${bytes(shown.free)} are free. Uploads are refused once ${bytes(shown.reserve)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
     full && shown.free > shown.reserve * 2 && notice('warn', `The disk is more than 85 % full: ${bytes(shown.free)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
     ending(shown.certificateEnds),
-    ...shown.failed.map((job) => notice('warn', h('p', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, name(job)), ' failed the last time it ran.'), job.outcome)),
+    ...shown.failed.map((job) => notice('warn', h('p', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, jobName(job)), ' failed the last time it ran.'), job.outcome)),
   ].filter(Boolean);
   return notes.length > 0 && h('section', { class: 'stack stack-tight' }, h('h2', null, 'Needs attention'), notes);
 }
@@ -107,8 +107,8 @@ async function work(ctx, box) {
   const draw = async () => {
     const { rows } = await api.get('/ui/api/jobs', { query: { open: 1 }, signal: ctx.signal });
     if (rows.length === 0) return replace(box, h('p', { class: 'hint muted' }, 'Nothing runs right now.'));
-    return replace(box, rows.slice(0, 5).map((job) => h('div', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, `${job.kind} ${job.target}`), ' ', job.state === 'queued' && badge('Waiting', 'info'),
-      job.state === 'running' && progress(`${job.kind} ${job.target}`, { done: job.progress.done, total: job.progress.total, left: job.progress.stage, right: job.progress.total ? `${number(job.progress.done)} of ${number(job.progress.total)}` : number(job.progress.done) }))));
+    return replace(box, rows.slice(0, 5).map((job) => h('div', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, jobName(job)), ' ', job.state === 'queued' && badge('Waiting', 'info'),
+      job.state === 'running' && progress(jobName(job), { done: job.progress.done, total: job.progress.total, left: job.progress.stage, right: job.progress.total ? `${number(job.progress.done)} of ${number(job.progress.total)}` : number(job.progress.done) }))));
   };
   await draw();
   ctx.every(3000, draw);
