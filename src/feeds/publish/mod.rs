@@ -8,12 +8,13 @@ use crate::audit;
 use crate::catalog;
 use crate::clock::Time;
 use crate::error::{Error, Result};
+use crate::feeds::model::follow as followers;
 use crate::feeds::model::packages::{self, Prepared};
 use crate::feeds::model::repos::{self, Options, Repo};
 use crate::feeds::model::sets::{self, Hand};
 use crate::feeds::model::trees::{self, Edition, File, Gone};
 use crate::feeds::model::{Change, Counts, Extras, Member, Package, Set, Type};
-use crate::feeds::{Desk, rules};
+use crate::feeds::{Desk, follow, rules};
 use crate::formats::Facts;
 use crate::ids::Digest;
 use crate::store::table::Read;
@@ -161,7 +162,10 @@ pub fn publish(desk: &Desk, mut wanted: Wanted) -> Result<Outcome> {
     let Draft { repo, edition, staged, made, .. } = draft;
     let mut files = std::mem::take(&mut wanted.staged);
     files.extend(staged);
-    commit(desk, wanted, repo, edition, files, made, now)
+    let (name, followed) = (wanted.name.clone(), wanted.old.as_ref().and_then(|old| old.options.follow.clone()));
+    let outcome = commit(desk, wanted, repo, edition, files, made, now)?;
+    follow::published(desk, &name, outcome.repo.options.follow != followed);
+    Ok(outcome)
 }
 
 /// Packages that name no component follow the repo's own when that changes.
@@ -280,6 +284,8 @@ fn commit(
         if there.as_ref().map(|repo| repo.generation) != old.as_ref().map(|repo| repo.generation) {
             return Err(Error::conflict(format!("repo {name} was changed meanwhile")));
         }
+        let mut repo = repo.clone();
+        followers::settle(tx, &name, old.as_ref(), there.as_ref(), &mut repo)?;
         for digest in change.put.keys().filter(|digest| !prepared.contains_key(digest)) {
             if !packages::is_known(tx, digest)? {
                 return Err(Error::conflict(format!("package {digest} was deleted meanwhile")));
