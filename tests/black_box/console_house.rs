@@ -263,35 +263,3 @@ fn the_licences_of_the_libraries_are_told() {
     assert_eq!((texts.status, texts.header("content-type")), (200, Some("text/plain; charset=utf-8")));
     assert!(texts.text().contains("redb ") && texts.text().contains("Apache License"));
 }
-
-#[test]
-fn work_that_failed_the_last_time_is_named_until_it_goes_well() {
-    let server = Packhouse::start();
-    let first = owner(&server);
-    let failed = || get(&server, &first, "/ui/api/overview")["failed"].clone();
-    assert_eq!(failed(), json!([]));
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder.path().join("files");
-    let make = || {
-        std::fs::create_dir(&source).unwrap();
-        std::fs::write(source.join("a.txt"), "a").unwrap();
-    };
-    make();
-    let body = json!({ "name": "vendor", "type": "dir", "path": source });
-    assert_eq!(server.send(Request::post("/upstream").token(ADMIN).json(&body)).status, 201);
-    wait_for("the first sync", || (get(&server, &first, "/upstream/vendor")["status"] == "ok").then_some(()));
-    assert_eq!(failed(), json!([]));
-    let again = || {
-        let body = json!({ "type": "dir", "path": source });
-        let answer = server.send(Request::put("/upstream/vendor").token(ADMIN).json(&body));
-        assert!(answer.status < 300, "{}", answer.text());
-    };
-    std::fs::remove_dir_all(&source).unwrap();
-    again();
-    let named = wait_for("the failure", || failed().as_array().unwrap().first().cloned());
-    assert_eq!((&named["kind"], &named["target"]), (&json!("sync"), &json!("vendor")));
-    assert!(!named["outcome"].as_str().unwrap().is_empty());
-    make();
-    again();
-    wait_for("the sync", || failed().as_array().unwrap().is_empty().then_some(()));
-}

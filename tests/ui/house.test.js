@@ -3,7 +3,7 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Browser, OWNER, Server, waitFor } from './harness.js';
-import { form, seedApps, seedPeople, seedRefpacks, seedWindows } from './seed.js';
+import { form, seedApps, seedPeople, seedWindows } from './seed.js';
 
 /** The pages in their usual state are judged in all sizes and themes elsewhere. */
 const LOOKS = [{ size: 'wide', theme: 'light' }, { size: 'phone', theme: 'dark' }];
@@ -78,21 +78,6 @@ describe('figures', () => {
       await page.judge('settings-addresses');
       await page.close_();
     }
-  }));
-
-  test('the overview is small and quick', () => served(async (server, api) => {
-    await api.json('/product/create', { method: 'PUT', body: { name: 'tools' } });
-    await api.json('/product/upload', { method: 'POST', body: form({ product: 'tools', version: '1' }, [['file', 'tool.bin', 'bytes']]) });
-    const page = await browser.open(server);
-    let bytes = 0;
-    page.on('response', (response) => { if (response.url().startsWith(`${server.base}/ui/`)) bytes += Number(response.headers()['content-length'] ?? 0); });
-    await page.visit('');
-    await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
-    assert.ok(bytes > 20_000 && bytes <= 120 * 1024, `${bytes} bytes`);
-    const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime);
-    // Told, not judged: how long it takes says as much of the machine as of the page.
-    console.log(`# the overview: ${bytes} bytes, first paint after ${Math.round(paint)} ms`);
-    await page.close_();
   }));
 
   test('licences are told by name and in their words', () => served(async (server) => {
@@ -252,63 +237,6 @@ describe('Windows packages', () => {
     await said(page, '1 client will see its packages again.');
     await page.locator('dialog').getByRole('button', { name: 'Delete' }).click();
     await waitFor('the group to go', async () => (await api.json(at('get_blacklist_groups'))).length === 0);
-    await page.close_();
-  }));
-});
-
-describe('what is here already', () => {
-  test('an installer uploaded as a product becomes a Windows package without a second upload', () => served(async (server, api) => {
-    await api.json('/product/create', { method: 'PUT', body: { name: 'tools' } });
-    await api.json('/product/upload', { method: 'POST', body: form({ product: 'tools', version: '1.4' }, [['file', 'reader-1.4-x64.exe', 'MZ only looks like a program']]) });
-    const { rows } = await api.json('/ui/api/artifacts');
-    const page = await browser.open(server);
-    await page.visit(`#/artifact/${rows[0].digest}`);
-    await page.getByRole('button', { name: 'Offer through another door…' }).click();
-    const door = page.locator('dialog').getByLabel('Through');
-    await door.waitFor();
-    await door.selectOption({ label: 'Windows package' });
-    await page.locator('dialog').getByRole('button', { name: 'Describe the package…' }).click();
-    const publisher = page.locator('dialog').getByLabel('Publisher');
-    await publisher.fill('Contoso');
-    await page.locator('dialog').getByLabel('Name', { exact: true }).fill('Reader');
-    await page.locator('dialog').getByLabel('Version').fill('1.4');
-    await page.judge('offer-windows');
-    await page.locator('dialog').getByRole('button', { name: 'Add to Windows packages' }).click();
-    await page.getByRole('heading', { name: 'Offered through 2 doors' }).waitFor();
-    const { tenant } = await api.json('/ui/api/session');
-    const versions = await api.json(`/cloud/client/api/${tenant}/get_package_versions/Contoso.Reader`);
-    assert.equal(versions.length, 1);
-    assert.equal((await api.json('/ui/api/artifacts')).rows.length, 1);
-    await page.close_();
-  }));
-
-  test('an archived version of a RefPack is offered again', () => served(async (server, api) => {
-    await seedRefpacks(api);
-    const page = await browser.open(server);
-    await page.visit('#/refpacks/geo%2Fcountry-codes?tab=versions');
-    await page.getByRole('button', { name: 'Archive 1.1.0', exact: true }).click();
-    await page.locator('dialog').getByRole('button', { name: 'Archive' }).click();
-    const back = page.getByRole('button', { name: 'Offer 1.1.0 again' });
-    await back.waitFor();
-    await page.settle();
-    const archived = async () => (await api.json('/packages/geo%2Fcountry-codes/versions')).versions.find((one) => one.version === '1.1.0').isArchived;
-    assert.equal(await archived(), true);
-    await back.click();
-    await waitFor('the version to be offered', async () => !(await archived()));
-    await page.getByRole('button', { name: 'Archive 1.1.0', exact: true }).waitFor();
-    await page.close_();
-  }));
-
-  test('a sync that failed is named on the overview', () => served(async (server, api) => {
-    const missing = `${server.data}-nowhere`;
-    await api.json('/upstream', { method: 'POST', body: { name: 'vendor', type: 'dir', path: missing } });
-    await waitFor('the failure', async () => (await api.json('/ui/api/overview')).failed.length === 1);
-    await api.json('/product/create', { method: 'PUT', body: { name: 'tools' } });
-    await api.json('/product/upload', { method: 'POST', body: form({ product: 'tools', version: '1' }, [['file', 'tool.bin', 'bytes']]) });
-    const page = await browser.open(server);
-    await page.visit('#/');
-    await page.getByRole('link', { name: 'Sync of an upstream vendor' }).waitFor();
-    await page.judge('overview-failed');
     await page.close_();
   }));
 });
