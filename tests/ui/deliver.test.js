@@ -83,7 +83,7 @@ describe('pages of a box in use', () => {
     await page.locator('dialog').getByRole('button', { name: 'Add member' }).click();
     await page.locator('dialog').waitFor({ state: 'detached' });
     await page.settle();
-    await page.getByRole('tab', { name: 'Members' }).click();
+    await page.getByRole('tab', { name: 'Members', selected: true }).waitFor();
     await page.getByText(fingerprint).waitFor();
     await page.judge('product-members');
     await page.getByRole('button', { name: 'Upload version' }).click();

@@ -1,6 +1,6 @@
 // Starts the real program with fresh data and a browser that looks at it; judges every page it visits.
 //
-//   const server = await Server.start({ setup: false })        port 0, own data; server.base, server.token, server.owner
+//   const server = await Server.start({ setup: false })        own port and data; server.base, server.token, server.owner
 //   await server.stop(); await server.restart()
 //   const api = await server.signIn()                          → fetch with the owner's login: api('/app/list'), api.json(…)
 //   const browser = await Browser.start()
@@ -42,15 +42,25 @@ function browserPath() {
   return found;
 }
 
-/** Asks `check` again until it answers something, for at most half a minute. */
+/** How long anything is waited for: a guard against what never comes, met in time by the slowest machine. */
+export const PATIENCE = 120_000;
+
+/** Asks `check` again until it answers something. */
 export async function waitFor(what, check) {
-  const end = Date.now() + 30_000;
+  const end = Date.now() + PATIENCE;
   for (;;) {
     const found = await check();
     if (found) return found;
-    assert.ok(Date.now() < end, `waited in vain for ${what}`);
+    assert.ok(Date.now() < end, `waited in vain for ${typeof what === 'function' ? what() : what}`);
     await new Promise((resolve) => { setTimeout(resolve, 25); });
   }
+}
+
+/** A port below those the system hands out by itself: nobody else gets it while a server is stopped and started. */
+let lastPort = 20_000 + Math.floor(Math.random() * 10_000);
+function nextPort() {
+  lastPort = lastPort >= 31_990 ? 20_000 : lastPort + 1 + Math.floor(Math.random() * 7);
+  return lastPort;
 }
 
 export class Server {
@@ -62,9 +72,15 @@ export class Server {
     server.env = setup ? env : { PACKHOUSE_ADMIN_USER: OWNER.username, PACKHOUSE_ADMIN_PASSWORD: OWNER.password, PACKHOUSE_ADMIN_TOKEN: TOKEN, PACKHOUSE_SIGNUP_KEY: 'ui-tests-signup', ...env };
     server.owner = OWNER;
     server.token = TOKEN;
-    server.port = 0;
-    await server.#run();
-    return server;
+    for (let left = 50; ; left -= 1) {
+      server.port = nextPort();
+      try {
+        await server.#run();
+        return server;
+      } catch (error) {
+        if (!/in use|EADDRINUSE/i.test(server.output) || left === 0) throw error;
+      }
+    }
   }
 
   async #run() {
@@ -74,11 +90,11 @@ export class Server {
     this.child.stdout.on('data', (text) => { this.output += text; });
     this.child.stderr.on('data', (text) => { this.output += text; });
     this.ended = new Promise((resolve) => { this.child.on('exit', resolve); });
-    this.base = await waitFor(`the server to listen\n${this.output}`, () => {
+    this.base = await waitFor(() => `the server to listen\n${this.output}`, () => {
       assert.equal(this.child.exitCode, null, this.output);
       return /listening on (http:\/\/\S+)\n/.exec(this.output)?.[1];
     });
-    this.port = Number(new URL(this.base).port);
+    this.secure = this.args.includes('--tls-listen') ? await waitFor('HTTPS', () => /listening on (https:\/\/\S+)\n/.exec(this.output)?.[1]) : null;
     this.setupLink = /(http:\/\/\S+\/ui\/#\/setup\S+)/.exec(this.output)?.[1];
   }
 
@@ -144,7 +160,10 @@ export class Browser {
   async open(server, { size = 'wide', theme = 'light', signIn = true, reducedMotion = 'reduce' } = {}) {
     const context = await this.chromium.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion, baseURL: server.base });
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.base }).catch(() => {});
+    context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
+    // A slow machine finds races: UI_SLOW=6 makes the pages take six times as long.
+    if (process.env.UI_SLOW) await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: Number(process.env.UI_SLOW) });
     page.troubles = [];
     page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) page.troubles.push(`console ${message.type()}: ${message.text()}`); });
     page.on('pageerror', (error) => page.troubles.push(`uncaught: ${error.message}`));
@@ -176,13 +195,15 @@ export class Browser {
       await page.settle();
     };
     page.settle = async () => {
-      await page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('.skeleton, [data-busy], [aria-busy]'));
-      await page.waitForLoadState('networkidle').catch(() => {});
+      // `main` is busy from the change of the address until the page stands, tables and tabs while they load.
+      await page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('.skeleton, [data-busy], [aria-busy]') && [...document.images].every((image) => image.complete));
     };
     const excused = [];
     /** From now on troubles like these are expected: what a test forces (a 500, a stopped server). */
     page.excuse = (pattern) => excused.push(pattern);
     page.judge = async (name) => {
+      // What lies beneath the line at the top depends on how far one has scrolled.
+      await page.evaluate(() => scrollTo(0, 0));
       await page.screenshot({ path: path.join(PICTURES, `${name}-${size}-${theme}.png`), fullPage: true });
       const violations = await page.evaluate(async (source) => {
         if (!globalThis.axe) (0, eval)(source);

@@ -89,10 +89,12 @@ describe('the frame', () => {
     await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
     await page.judge('shortcuts');
     await page.keyboard.press('Escape');
-    assert.equal(await page.locator('dialog').count(), 0);
-    await page.keyboard.press('/');
+    await page.locator('dialog').waitFor({ state: 'detached' });
     await page.keyboard.press('u');
-    await page.waitForFunction(() => document.querySelector('main h1')?.textContent !== 'nothing');
+    await page.getByRole('heading', { level: 1, name: 'Upload' }).waitFor();
+    await page.visit('#/catalog');
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement.type), 'search');
     await page.close_();
   });
 
@@ -145,7 +147,7 @@ describe('the frame', () => {
     await page.getByText('The server cannot be reached. Trying again…').waitFor();
     await page.getByRole('heading', { name: 'This could not be loaded' }).waitFor();
     await server.resume();
-    await page.getByText('The server cannot be reached. Trying again…').waitFor({ state: 'detached', timeout: 40_000 });
+    await page.getByText('The server cannot be reached. Trying again…').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByText('No artifact matches “x”').waitFor();
     page.excuse(/ERR_|Failed to load/);
@@ -193,6 +195,7 @@ describe('the frame', () => {
     let bytes = 0;
     page.on('response', async (response) => { bytes += Number(response.headers()['content-length'] ?? 0); });
     await page.visit('');
+    await page.waitForLoadState('networkidle');
     assert.ok(bytes > 20_000 && bytes <= 120 * 1024, `${bytes} bytes`);
     await page.close_();
   });

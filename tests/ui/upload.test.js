@@ -63,7 +63,7 @@ test('files dropped anywhere wait on the upload page', async () => {
   await page.dispatchEvent('main', 'drop', { dataTransfer: data });
   await page.waitForFunction(() => location.hash === '#/upload');
   await page.getByText('tool_1.0_amd64.deb').waitFor();
-  assert.equal(await page.locator('.kind', { hasText: 'deb' }).count(), 1);
+  await page.locator('.kind', { hasText: 'deb' }).waitFor();
   await page.getByRole('button', { name: 'Remove tool_1.0_amd64.deb' }).click();
   await page.getByText('tool_1.0_amd64.deb').first().waitFor({ state: 'detached' });
   await page.close_();

@@ -6,6 +6,7 @@ const DOORS = {
   app: ['App release', 'apps', () => '#/apps'],
   logo: ['App logo', 'apps', () => '#/apps'],
   winget: ['Windows package', 'windows', () => '#/windows'],
+  'winget-logo': ['Logo of a Windows package', 'windows', () => '#/windows'],
   upload: ['Unclaimed upload', 'upload', () => '#/windows'],
   refpack: ['RefPack', 'book', ([id]) => link('/refpacks/:id', { id })],
   repo: ['Repository', 'layers', ([name]) => link('/repositories/:name', { name })],

@@ -159,9 +159,19 @@ function setCrumbs(list) {
   replace(crumbs, h('ol', null, list.map(([words, href], index) => h('li', null, href && index < list.length - 1 ? h('a', { href }, words) : h('span', { 'aria-current': index === list.length - 1 ? 'page' : null }, words)))));
 }
 
+/** Shows the page of the address; the main column says that it is busy until the page stands. */
 async function show() {
   turn += 1;
   const mine = turn;
+  main.setAttribute('aria-busy', 'true');
+  try {
+    await draw(mine);
+  } finally {
+    if (mine === turn) main.removeAttribute('aria-busy');
+  }
+}
+
+async function draw(mine) {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
@@ -191,7 +201,7 @@ async function show() {
     if (error.name === 'AbortError' || mine !== turn) return;
     if (error.status === 401 || error.status === 0 && !state.user) return;
     const gone = error.status === 404 ? 'There is no such thing' : undefined;
-    await place(mine, found, h('div', { class: 'page' }, failure(error, error.status === 404 ? null : show, gone)), 'Error');
+    await place(mine, found, h('div', { class: 'page' }, failure(error, error.status === 404 ? null : show, gone, 'h1')), 'Error');
   }
 }
 
@@ -203,8 +213,8 @@ async function ready() {
     const wanted = location.hash && location.hash !== '#/' ? `?to=${encodeURIComponent(location.hash)}` : '';
     go(open ? '#/setup' : `#/sign-in${wanted}`, { replace: true });
   } catch (error) {
-    if (error.status) replace(main, failure(error, show, 'The server does not answer as it should'));
-    else replace(main, failure(error, show, 'The server cannot be reached'));
+    if (error.status) replace(main, failure(error, show, 'The server does not answer as it should', 'h1'));
+    else replace(main, failure(error, show, 'The server cannot be reached', 'h1'));
   }
   return false;
 }
@@ -219,12 +229,17 @@ function context(found, signal) {
     title: setTitle,
     crumbs: setCrumbs,
     every(milliseconds, work) {
+      // A look that takes longer than the pause is not joined by a second one.
+      let looking = false;
       const timer = setInterval(async () => {
-        if (document.visibilityState !== 'visible' || timer.busy) return;
+        if (document.visibilityState !== 'visible' || looking) return;
+        looking = true;
         try {
           await work();
         } catch (error) {
           if (error.name !== 'AbortError') console.debug(error.message);
+        } finally {
+          looking = false;
         }
       }, milliseconds);
       signal.addEventListener('abort', () => clearInterval(timer), { once: true });
@@ -246,17 +261,17 @@ async function place(mine, found, node, title) {
   const moved = shown?.path !== found?.path || !found;
   const first = shown === null;
   shown = found ?? { path: null };
+  const within = main.contains(document.activeElement);
   if (!document.title.startsWith(`${title} `) || moved) setTitle(found?.ownTitle ?? title);
   replace(main, node);
   frame.hidden = false;
   mark(found?.route?.place);
   const heading = main.querySelector('h1, h2');
-  if (moved && !first) {
-    scrollTo(0, 0);
-    if (heading && !main.contains(document.activeElement)) {
-      heading.tabIndex = -1;
-      heading.focus({ preventScroll: true });
-    }
+  if (moved && !first) scrollTo(0, 0);
+  // Who was in the old page, and so stands nowhere now, goes on at the top of the new one.
+  if (heading && (moved ? !first : within) && !main.contains(document.activeElement)) {
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
   }
 }
 

@@ -107,11 +107,12 @@ export function told() {
 
 /**
  * Sends files to a door: `work(task)` does one; `words` says where it goes; `href` is where the result is looked at;
- * `describe(task)` asks for what is still to be said once the bytes are there.
+ * `describe(task)` asks for what is still to be said once the bytes are there; `next` is [words, address] of what one
+ * does then.
  */
-export function send(items, { words, href, work, pausable = false, describe = null }) {
+export function send(items, { words, href, work, pausable = false, describe = null, next = null }) {
   const made = items.map((item) => {
-    const task = { ...item, words, href, work, pausable, describe, state: 'queued', sent: 0, total: item.file.size, problem: '', rate: 0, at: 0 };
+    const task = { ...item, words, href, work, pausable, describe, next, state: 'queued', sent: 0, total: item.file.size, problem: '', rate: 0, at: 0 };
     tasks.push(task);
     drop(item.id);
     return task;

@@ -61,7 +61,9 @@ async function timelineOf(name, lists, seen, add, ctx) {
   };
   const mark_ = () => replace(chips, lists.channel.length > 1 && ['', ...lists.channel.map((one) => one.name)].map((one) => h('button', { type: 'button', class: 'chip', 'aria-pressed': String(channel === one), onclick: () => choose(one) }, one || 'All channels')));
   const fill = async (page = 1, before = []) => {
+    const wanted = channel;
     const found = await releases(name, { page, channel }, ctx.signal);
+    if (wanted !== channel) return;
     const rows = before.concat(found.rows);
     if (rows.length === 0) {
       replace(box, channel ? nothingFits(`No release in ${channel}`, () => choose('')) : empty({

@@ -68,6 +68,7 @@ function card(app, ctx) {
     h('div', { class: 'with-kind' }, mark(app.AppName, local(app.Logo)), h('div', { class: 'grow' }, h('h2', { class: 'clip' }, app.AppName), app.Private && badge('Private', 'info'))),
     app.Description && h('p', { class: 'hint clip-2' }, app.Description), body);
   node.fill = async () => {
+    body.setAttribute('aria-busy', 'true');
     try {
       const [found, seen] = await Promise.all([
         releases(app.AppName, { limit: 100, published: true }, ctx.signal),
@@ -76,6 +77,8 @@ function card(app, ctx) {
       replace(body, newest(found.rows), devices(seen.summary));
     } catch (error) {
       if (error.name !== 'AbortError') replace(body, h('span', { class: 'muted small' }, error.message));
+    } finally {
+      body.removeAttribute('aria-busy');
     }
   };
   return node;

@@ -20,6 +20,8 @@ export function render(ctx) {
     clearTimeout(timer);
     timer = setTimeout(() => apply({ q: search.value }), 200);
   } });
+  // A search that was typed right before leaving would write itself into the next page's address.
+  ctx.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   const kinds = h('div', { class: 'chips', role: 'group', 'aria-label': 'Kind' });
   const held = h('select', { class: 'input', 'aria-label': 'Held by', onchange: () => apply({ held: held.value }) }, h('option', { value: '' }, 'Held by anything'), FILTERS.map(([value, words]) => h('option', { value }, words)), h('option', { value: NOWHERE }, 'Offered nowhere'));
   held.value = filter.held;

@@ -81,6 +81,7 @@ function row(task) {
       now.state === 'paused' && button(`Go on with ${now.file.name}`, { look: 'icon', icon: 'play', onclick: () => uploads.again(now) }),
       now.state === 'failed' && button('Retry', { look: 'small', icon: 'retry', onclick: () => uploads.again(now) }),
       now.state === 'done' && now.describe && !now.described && button('Describe the package…', { look: 'primary small', onclick: () => now.describe(now).catch((error) => announce(error.message)) }),
+      now.state === 'done' && now.next && linkButton(...now.next, { look: 'primary small' }),
       now.state === 'done' && now.href && linkButton('Open', typeof now.href === 'function' ? now.href(now) : now.href, { look: 'small' }),
       now.state !== 'done' && button(`Cancel ${now.file.name}`, { look: 'icon', icon: 'x', onclick: () => uploads.cancel(now) }));
     // The bytes are there: what is left to say is asked at once, unless something else is being asked.

@@ -13,6 +13,7 @@ import { card, pageHead } from '../parts/page.js';
 import { snippet } from '../parts/snippet.js';
 import { announce } from '../parts/toast.js';
 import { addPackage, packages, settings } from '../data/winget.js';
+import { wayToHttps } from '../parts/https.js';
 import { winget } from '../snippets.js';
 
 export const title = 'Windows packages';
@@ -24,7 +25,7 @@ export async function render(ctx) {
     title, lead: 'What winget installs from this server.',
     actions: [linkButton('Clients', '#/windows/clients', { icon: 'server' }), linkButton('Settings', '#/windows/settings', { icon: 'gear' }), button('New package', { look: 'primary', icon: 'plus', onclick: newPackage })],
   });
-  const setup = card('Let a Windows machine install from here', {}, winget(base(), { tenant: state.user.owner, auth: known.CLIENT_AUTHENTICATION === '1' }, list[0]?.PACKAGE_ID ?? 'ID').map((one) => snippet(one)),
+  const setup = card('Let a Windows machine install from here', {}, winget(base(), { tenant: state.user.owner, auth: known.CLIENT_AUTHENTICATION === '1' }, list[0]?.PACKAGE_ID ?? 'ID').map((one) => snippet(one)), wayToHttps(),
     known.CLIENT_AUTHENTICATION === '1' && h('p', { class: 'hint small' }, 'Clients must sign in: each machine has its own token, made on the page ', h('a', { href: '#/windows/clients' }, 'Clients'), '.'));
   if (list.length === 0) {
     return h('div', { class: 'page' }, head, h('div', { class: 'card' }, empty({ icon: 'windows', title: 'No Windows package yet', text: 'A package is a program with its versions; each version has installers for one or more architectures.', action: button('New package', { look: 'primary', icon: 'plus', onclick: newPackage }) })), setup);

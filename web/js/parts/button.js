@@ -9,14 +9,28 @@ function looks(look, more) {
   return ['button', ...String(look ?? '').split(' ').filter(Boolean).map((one) => `button-${one}`), more];
 }
 
-export function button(label, { look, icon: picture, class: more, ...props } = {}) {
+export function button(label, { look, icon: picture, class: more, onclick, ...props } = {}) {
   const only = String(look ?? '').split(' ').includes('icon');
-  return h('button', { type: 'button', class: looks(look, more), 'aria-label': only ? label : null, title: only ? label : null, ...props },
+  return h('button', { type: 'button', class: looks(look, more), 'aria-label': only ? label : null, title: only ? label : null, onclick: onclick && once(onclick), ...props },
     picture && icon(picture), !only && label);
 }
 
 export function linkButton(label, href, { look, icon: picture, class: more, ...props } = {}) {
   return h('a', { href, class: looks(look, more), ...props }, picture && icon(picture), label);
+}
+
+/** A handler that is not run again before it has ended: a second press opens no second drawer. */
+function once(work) {
+  let running = false;
+  return async (event) => {
+    if (running) return;
+    running = true;
+    try {
+      await work(event);
+    } finally {
+      running = false;
+    }
+  };
 }
 
 /** Runs `work` while the button says `words`; a second press meanwhile does nothing. Answers what `work` answers. */

@@ -35,7 +35,7 @@ const submit = (items) => (items.length === 1 ? 'Upload' : `Upload ${items.lengt
 function repoForm(items, door) {
   const repo = field({ label: 'Repository', name: 'repo', type: 'select', options: door.repos.map((one) => one.name) });
   return form({ fields: [repo], submit: submit(items), onsubmit: ({ repo: name }) => {
-    uploads.send(items, { words: `to the repository ${name}`, href: link('/repositories/:name', { name }), work: (task, progress) => raw(task, progress, '/package', { filename: task.file.name, repo: name }) });
+    uploads.send(items, { words: `to the repository ${name}`, href: link('/repositories/:name', { name }), next: ['Set up a machine', link('/repositories/:name', { name }, { tab: 'setup' })], work: (task, progress) => raw(task, progress, '/package', { filename: task.file.name, repo: name }) });
   } });
 }
 

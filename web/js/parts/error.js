@@ -1,11 +1,12 @@
-// What failed, in words, with the server's message and a way to try again: failure(error, retry).
+// What failed, in words, with the server's message and a way to try again: failure(error, retry, title, level); a whole
+// page that failed has its heading at level h1.
 import { h, icon } from '../dom.js';
 import { button, busy } from './button.js';
 
-export function failure(error, retry, title = 'This could not be loaded') {
+export function failure(error, retry, title = 'This could not be loaded', level = 'h2') {
   const again = retry && button('Try again', { icon: 'retry' });
   again?.addEventListener('click', () => busy(again, 'Trying…', retry));
-  return h('div', { class: 'empty', role: 'alert' }, icon('warn'), h('h2', null, title), h('p', null, error.message), again && h('div', { class: 'actions' }, again));
+  return h('div', { class: 'empty', role: 'alert' }, icon('warn'), h(level, { tabindex: level === 'h1' ? '-1' : null }, title), h('p', null, error.message), again && h('div', { class: 'actions' }, again));
 }
 
 /** The page for an address the signed-in account may not use. */

@@ -14,7 +14,8 @@ export function open(dialog, { stays = false } = {}) {
   return new Promise((resolve) => {
     dialog.addEventListener('close', () => {
       dialog.remove();
-      if (before?.isConnected) before.focus();
+      // Unless the focus has found a place already: the page behind may be another one by now.
+      if (before?.isConnected && (!document.activeElement || document.activeElement === document.body)) before.focus();
       resolve(dialog.returnValue);
     }, { once: true });
   });

@@ -9,6 +9,8 @@ export async function palette(places, findArtifacts) {
   let options = [];
   let active = 0;
   let turn = 0;
+  // Enter, pressed before the files came: then the first of them is meant.
+  let wanted = false;
   const list = h('ul', { role: 'listbox', id, 'aria-label': 'Places' });
   const none = h('p', { class: 'none', role: 'status', hidden: true });
   const input = h('input', {
@@ -22,6 +24,9 @@ export async function palette(places, findArtifacts) {
       } else if (event.key === 'Enter' && options[active]) {
         event.preventDefault();
         choose(options[active]);
+      } else if (event.key === 'Enter') {
+        event.preventDefault();
+        wanted = true;
       }
     },
   });
@@ -54,6 +59,7 @@ export async function palette(places, findArtifacts) {
   async function find(text) {
     const words = text.trim().toLowerCase();
     turn += 1;
+    wanted = false;
     const mine = turn;
     const fits = places.filter((place) => `${place.label} ${place.where ?? ''}`.toLowerCase().includes(words));
     options = fits;
@@ -68,6 +74,7 @@ export async function palette(places, findArtifacts) {
       const kept = active;
       draw();
       if (kept < options.length) mark(kept);
+      if (wanted && dialog.open && options.length) choose(options[0]);
     } catch {
       // The places are there all the same.
     }

@@ -35,11 +35,14 @@ export function tabs({ label, items, remember, chosen, onchange }) {
     onchange?.(item.id);
   }
   async function draw(item, panel) {
+    panel.setAttribute('aria-busy', 'true');
     try {
       replace(panel, h('p', { class: 'muted', hidden: true }));
       replace(panel, await item.render());
     } catch (error) {
       if (error.name !== 'AbortError') replace(panel, failure(error, () => draw(item, panel)));
+    } finally {
+      panel.removeAttribute('aria-busy');
     }
   }
   const node = h('div', null, list, panels);
