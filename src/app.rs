@@ -1,10 +1,13 @@
 //! What every handler is given, and the way a request goes: gate, handler, the room's words for errors.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use crate::catalog::Downloads;
 use crate::certificates::without_port;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -33,6 +36,8 @@ pub struct Settings {
     pub open_private_downloads: bool,
     /// The port of HTTPS that plain requests are sent on to, known once it is listened on; empty when they are served.
     pub redirect_to: OnceLock<u16>,
+    /// Where this server listens, known once it does: plainly, and by HTTPS.
+    pub listening: OnceLock<(Vec<SocketAddr>, Vec<SocketAddr>)>,
 }
 
 /// What every handler is given. Cheap to clone: transactions take a copy along.
@@ -103,6 +108,7 @@ impl House {
         };
         let answer = self.pass(gate, &request.head).and_then(|who| {
             request.set_note(who.label());
+            self.app.identity.note_use(&who, request.peer.ip());
             match destination {
                 Destination::Route(entry, params) => {
                     request.params = params;
@@ -193,11 +199,28 @@ impl App {
 }
 
 impl App {
-    /// The bytes of `digest`, ready for an answer to `head`; a part of them is checked before it is promised.
+    /// The bytes of an artifact somebody fetches, ready for an answer to `head` and counted as a download once they leave;
+    /// a part of them is checked before it is promised.
     ///
     /// # Errors
     /// `NotFound` when nobody holds them, `Internal` when they are damaged or gone.
-    pub fn bytes(&self, digest: &Digest, head: &Head) -> Result<BlobSource> {
+    pub fn bytes(&self, digest: &Digest, head: &Head) -> Result<Fetched> {
+        Ok(self.counted(self.quiet_bytes(digest, head)?.0, head))
+    }
+
+    /// The bytes of a blob that counts as a download when its beginning leaves in answer to `head`.
+    pub fn counted(&self, blob: Blob, head: &Head) -> Fetched {
+        let begins = head.headers.text("range").is_none_or(|range| range.trim_start().starts_with("bytes=0-"));
+        let counter = self.rooms.get::<Arc<Downloads>>().ok();
+        let counter = counter.filter(|_| begins && head.method == Method::Get).cloned();
+        Fetched { source: BlobSource(blob), counter: Cell::new(counter), clock: self.clock.clone() }
+    }
+
+    /// The same for what is no artifact, such as the index of a repository: not counted.
+    ///
+    /// # Errors
+    /// As [`App::bytes`].
+    pub fn quiet_bytes(&self, digest: &Digest, head: &Head) -> Result<BlobSource> {
         let mut blob = self.store.blob(digest)?;
         if head.headers.get("range").is_some() {
             blob.check_before_range()?;
@@ -357,6 +380,40 @@ impl Service for House {
             access.elapsed.as_secs_f64() * 1000.0,
             if access.broken { " broken off" } else { "" },
         );
+    }
+}
+
+/// A blob that is counted when its bytes begin to leave: an answer without a body counts nothing.
+pub struct Fetched {
+    source: BlobSource,
+    counter: Cell<Option<Arc<Downloads>>>,
+    clock: Arc<Clock>,
+}
+
+impl Fetched {
+    fn count(&self) {
+        if let Some(counter) = self.counter.take() {
+            counter.count(self.clock.now());
+        }
+    }
+}
+
+impl Source for Fetched {
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.count();
+        self.source.read_at(offset, buffer)
+    }
+
+    fn file(&self) -> Option<&std::fs::File> {
+        let file = self.source.file();
+        if file.is_some() {
+            self.count();
+        }
+        file
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use packhouse::app::{App, House, Rooms, Settings};
 use packhouse::apps::Apps;
+use packhouse::catalog::{self, Downloads};
 use packhouse::certificates::{self, Certificates, Name};
 use packhouse::cli::{self, Command};
 use packhouse::clock::Clock;
@@ -21,7 +22,7 @@ use packhouse::jobs::Jobs;
 use packhouse::refpacks::Desk;
 use packhouse::store::{self, Options, Store, Verdict, VerifyOptions};
 use packhouse::winget::Winget;
-use packhouse::{catalog, wiring};
+use packhouse::wiring;
 
 /// How long running requests may go on after the stop signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -117,6 +118,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         allowed_origins: options.allowed_cors.clone(),
         open_private_downloads: options.open_private_downloads,
         redirect_to: OnceLock::new(),
+        listening: OnceLock::new(),
     });
     let feeds = Arc::new(Feeds::new(store.clone(), clock.clone()));
     let certificates = certificates(options, &store, &clock)?;
@@ -125,7 +127,9 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         wiring::start_jobs(&store, &clock, &feeds, roots.unwrap_or_default(), &options.data).map_err(|e| spoken(&e))?;
     let identity = Arc::new(identity);
     let rooms = Rooms::default().with(apps.clone()).with(Desk::default()).with(console).with(jobs.clone());
-    let rooms = rooms.with(winget.clone()).with(certificates.clone()).with(syncs.clone()).with(feeds);
+    let downloads = Arc::new(Downloads::default());
+    let rooms =
+        rooms.with(downloads.clone()).with(winget.clone()).with(certificates.clone()).with(syncs.clone()).with(feeds);
     let app = App {
         store: store.clone(),
         identity: identity.clone(),
@@ -140,6 +144,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     if let Some(address) = server.addresses_tls().first().filter(|_| options.https_redirect) {
         settings.redirect_to.get_or_init(|| address.port());
     }
+    settings.listening.get_or_init(|| (server.addresses().to_vec(), server.addresses_tls().to_vec()));
     store.begin_sweep();
 
     if first_run.note {
@@ -168,7 +173,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         }
         if moved || kept.elapsed() >= HOUSEKEEPING {
             kept = Instant::now();
-            keep_house(&identity, &jobs);
+            keep_house(&identity, &jobs, &downloads, &store);
         }
     }
     log::info!("stopping: running requests get {} s", GRACE.as_secs());
@@ -177,7 +182,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     jobs.stop(GRACE);
     apps.stop();
     winget.stop();
-    keep_house(&identity, &jobs);
+    keep_house(&identity, &jobs, &downloads, &store);
     store.close();
     log::info!("stopped");
     Ok(())
@@ -223,9 +228,12 @@ fn tls_reset(data: &Path) -> Result<(), String> {
 }
 
 /// What is due now and then; writes nothing when nothing is.
-fn keep_house(identity: &Identity, jobs: &Jobs) {
+fn keep_house(identity: &Identity, jobs: &Jobs, downloads: &Downloads, store: &Store) {
     if let Err(e) = identity.flush() {
-        log::warn!("the sessions' last use was not written: {e:?}");
+        log::warn!("the last use of sessions and keys was not written: {e:?}");
+    }
+    if let Err(e) = downloads.flush(store) {
+        log::warn!("the downloads of today were not written, another try follows: {e:?}");
     }
     if let Err(e) = jobs.tick() {
         log::warn!("recurring jobs were not looked at: {e:?}");

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::app::{App, BlobSource};
+use crate::app::App;
 use crate::apps::actor::Actor;
 use crate::apps::links::{self, Links};
 use crate::apps::memory;
@@ -139,7 +139,7 @@ pub fn bytes(app: &App, request: &Request, record: &model::App, artifact: &Artif
         blob => blob?,
     };
     let file = FileAnswer {
-        source: Box::new(BlobSource(blob)),
+        source: Box::new(app.counted(blob, &request.head)),
         etag: format!("\"{}\"", artifact.digest),
         last_modified: artifact.added.system(),
         content_type: rules::media_type(&artifact.file_name).to_owned(),

@@ -23,12 +23,14 @@ pub struct Figures {
     pub kinds: Vec<(String, u64, u64)>,
     /// Kind of holder, artifacts, bytes; an artifact held through two doors counts at both.
     pub doors: Vec<(String, u64, u64)>,
+    /// Artifacts and bytes that nobody but holders of the kinds asked about has a claim on.
+    pub loose: (u64, u64),
     /// Size, digest and name, the largest first.
     pub largest: Vec<(u64, Digest, String)>,
 }
 
-/// Looks at every artifact: some microseconds each.
-pub fn figures(tx: &impl Read) -> Result<Figures> {
+/// Looks at every artifact: some microseconds each. `loose` are the kinds of holders that offer nothing to anybody.
+pub fn figures(tx: &impl Read, loose: &[&str]) -> Result<Figures> {
     let mut found = Figures::default();
     let (mut kinds, mut doors) = (BTreeMap::new(), BTreeMap::new());
     let mut after: Option<Digest> = None;
@@ -43,6 +45,9 @@ pub fn figures(tx: &impl Read) -> Result<Figures> {
             let held = holders(tx, &digest)?;
             let mut seen: Vec<&str> = held.iter().map(|held| held.label.kind()).collect();
             seen.dedup();
+            if !seen.is_empty() && seen.iter().all(|kind| loose.contains(kind)) {
+                found.loose = (found.loose.0 + 1, found.loose.1 + artifact.size);
+            }
             seen.into_iter().for_each(|kind| add(&mut doors, kind, artifact.size));
             let full = found.largest.len() == LARGEST;
             if !full || found.largest.last().is_some_and(|(least, ..)| *least < artifact.size) {
@@ -82,7 +87,7 @@ mod tests {
     #[test]
     fn sums() {
         scratch(|tx| {
-            assert_eq!(figures(tx).unwrap(), Figures::default());
+            assert_eq!(figures(tx, &[]).unwrap(), Figures::default());
             for number in 1..=30_u8 {
                 let kind = if number % 2 == 0 { Kind::Deb } else { Kind::Msi };
                 let (digest, facts) = (Digest([number; 32]), Facts { kind, ..Facts::default() });
@@ -93,7 +98,10 @@ mod tests {
                     hold(tx, &digest, "f", holder, false, "", Time(0)).unwrap();
                 }
             }
-            let found = figures(tx).unwrap();
+            let found = figures(tx, &["product"]).unwrap();
+            assert_eq!(found.loose, (0, 0));
+            assert_eq!(figures(tx, &["product", "repo"]).unwrap().loose, (30, 465));
+            assert_eq!(figures(tx, &["repo"]).unwrap().loose, (2, 3));
             assert_eq!((found.artifacts, found.bytes), (30, 465));
             assert_eq!(found.kinds, [("deb".to_owned(), 15, 240), ("msi".to_owned(), 15, 225)]);
             assert_eq!(found.doors, [("repo".to_owned(), 30, 465), ("product".to_owned(), 28, 462)]);

@@ -12,12 +12,14 @@ use crate::store::Store;
 use crate::store::table::{Read, Table, WriteTx};
 
 mod check;
+mod downloads;
 mod figures;
 mod holder;
 mod scrub;
 mod search;
 
 pub use check::Rows;
+pub use downloads::Downloads;
 pub use figures::{Figures, figures};
 pub use holder::Holder;
 pub use scrub::{Scrubbed, scrub};
@@ -165,6 +167,24 @@ pub fn is_public(tx: &impl Read, digest: &Digest) -> Result<bool> {
 pub fn is_held_by_kind(tx: &impl Read, digest: &Digest, kind: &str) -> Result<bool> {
     let parted = HOLDERS.page(tx, holder::OfKind(Some(digest), kind), None, 1)?;
     Ok(!parted.is_empty() || HELD.has(tx, (&Holder::bare(kind), digest))?)
+}
+
+/// Whether somebody has a claim on the artifact, and nobody but holders of these kinds.
+pub fn is_held_only_by(tx: &impl Read, digest: &Digest, kinds: &[&str]) -> Result<bool> {
+    let held = HOLDERS.all(tx, (digest,))?;
+    Ok(!held.is_empty() && held.iter().all(|((_, label), _)| kinds.contains(&label.kind())))
+}
+
+/// What holders of any of these kinds hold, when none of them holds more than `limit` artifacts.
+fn held_by_kinds(tx: &impl Read, kinds: &[&str], limit: usize) -> Result<Option<HashSet<Digest>>> {
+    let mut all = HashSet::new();
+    for kind in kinds {
+        match held_by_kind(tx, kind, limit)? {
+            Some(some) => all.extend(some),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(all))
 }
 
 /// What holders of one kind hold, when that is at most `limit` artifacts.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::catalog::{Artifact, get, held_by_kind, is_held_by_kind, is_public};
+use crate::catalog::{Artifact, get, held_by_kind, held_by_kinds, is_held_by_kind, is_held_only_by, is_public};
 use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::formats::Kind;
@@ -41,6 +41,10 @@ pub struct Query {
     pub holder: Option<String>,
     /// Only artifacts for this architecture, without regard to case.
     pub arch: Option<String>,
+    /// Only artifacts that no holder of another kind than these has a claim on.
+    pub held_only_by: Option<&'static [&'static str]>,
+    /// Leaves out artifacts that nobody but holders of these kinds has a claim on.
+    pub not_only_by: Option<&'static [&'static str]>,
     /// Only what anonymous callers may know of.
     pub public_only: bool,
 }
@@ -134,6 +138,8 @@ struct Filter<'a> {
     arch: Option<String>,
     /// Of a kind that holds little all is known beforehand; one that holds much fills a page soon.
     held: Option<HashSet<Digest>>,
+    /// The same for those that only some kinds may hold: what can fit at all.
+    loose: Option<HashSet<Digest>>,
 }
 
 impl<'a> Filter<'a> {
@@ -142,8 +148,13 @@ impl<'a> Filter<'a> {
             Some(kind) => held_by_kind(tx, kind, BATCH)?,
             None => None,
         };
+        let loose = match query.held_only_by {
+            Some(kinds) => held_by_kinds(tx, kinds, BATCH)?,
+            None => None,
+        };
         Ok(Filter {
             query,
+            loose,
             words: text.split_whitespace().map(Word::new).collect(),
             // The kind is the line's last word, the architecture the one before it.
             kind: query.kind.map(|kind| format!("\n{}", kind.word())),
@@ -163,7 +174,17 @@ impl<'a> Filter<'a> {
             (Some(kind), None) => is_held_by_kind(tx, digest, kind)?,
             (None, _) => true,
         };
-        Ok(holder_fits && (!self.query.public_only || is_public(tx, digest)?))
+        let loose_fits = match (self.query.held_only_by, &self.loose) {
+            (Some(kinds), found) => {
+                found.as_ref().is_none_or(|found| found.contains(digest)) && is_held_only_by(tx, digest, kinds)?
+            }
+            (None, _) => true,
+        };
+        let shown = match self.query.not_only_by {
+            Some(kinds) if holder_fits && loose_fits => !is_held_only_by(tx, digest, kinds)?,
+            _ => true,
+        };
+        Ok(holder_fits && loose_fits && shown && (!self.query.public_only || is_public(tx, digest)?))
     }
 }
 
@@ -302,6 +323,10 @@ mod tests {
                 (Query { kind: Some(Kind::Zip), ..all() }, vec![]),
                 (Query { holder: Some("product".into()), ..all() }, vec!["Firefox"]),
                 (Query { holder: Some("prod".into()), ..all() }, vec![]),
+                (Query { held_only_by: Some(&["repo"]), ..all() }, vec!["curl"]),
+                (Query { held_only_by: Some(&["repo", "product"]), ..all() }, vec!["curl", "Firefox"]),
+                (Query { held_only_by: Some(&["rep"]), ..all() }, vec![]),
+                (Query { not_only_by: Some(&["repo"]), ..all() }, vec!["Firefox", "Größe"]),
                 (Query { arch: Some("AMD64".into()), ..words("curl") }, vec!["curl"]),
                 (Query { arch: Some("amd".into()), ..all() }, vec![]),
                 (Query { public_only: true, ..all() }, vec!["curl"]),

@@ -16,6 +16,7 @@ use crate::store::{INFO, Store};
 mod authority;
 mod names;
 pub mod pages;
+mod validity;
 
 use authority::{Authority, Leaf};
 pub use names::{Name, without_port};
@@ -119,6 +120,20 @@ impl Certificates {
         }
     }
 
+    /// Until when clients will take what the listeners show, in seconds since 1970: the end of the operator's certificate,
+    /// or of our own authority. None when the file cannot be read.
+    pub fn ends(&self) -> Option<i64> {
+        match &self.source {
+            Source::Files { certificate, .. } => {
+                let pem = String::from_utf8(read(certificate).ok()?).ok()?;
+                // The server's own comes first, the chain after it.
+                let (_, first) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
+                validity::ends(&der(first.split_once("-----END").map_or(first, |(body, _)| body)).ok()?)
+            }
+            Source::Own { root, .. } => validity::ends(root),
+        }
+    }
+
     /// The root of our own authority, in PEM and in DER; none when the operator brought a certificate.
     pub fn root(&self) -> Option<(&str, &[u8])> {
         match &self.source {
@@ -126,6 +141,11 @@ impl Certificates {
             Source::Files { .. } => None,
         }
     }
+}
+
+/// The names and addresses this machine can be reached by, loopback included.
+pub fn of_this_machine() -> Vec<Name> {
+    names::all(&[])
 }
 
 /// Forgets the authority, so that the next start makes another one; clients must then trust its root anew. Answers whether

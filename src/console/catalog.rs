@@ -35,10 +35,13 @@ type Rows = Vec<(Digest, Artifact)>;
 
 fn page(tx: &impl Read, wanted: &Wanted, public_only: bool) -> Result<(Rows, Option<String>)> {
     let kind = wanted.kind.as_deref().map(|word| formats::Kind::from_word(word).ok_or_else(|| unknown("kind")));
+    let nowhere = wanted.held.as_deref() == Some(rules::NOWHERE);
     let query = Query {
         text: wanted.text.clone(),
         kind: kind.transpose()?,
-        holder: wanted.held.clone(),
+        holder: wanted.held.clone().filter(|_| !nowhere),
+        held_only_by: nowhere.then_some(rules::LOOSE),
+        not_only_by: wanted.held.is_none().then_some(rules::BEHIND),
         arch: wanted.arch.clone(),
         public_only,
     };

@@ -15,6 +15,8 @@ use crate::ids::Digest;
 pub mod catalog;
 pub mod overview;
 pub mod pages;
+pub mod people;
+pub mod reach;
 pub mod rules;
 pub mod session;
 pub mod setup;

@@ -1,22 +1,28 @@
 //! Figures of the whole installation: the first page, storage, and what this program is.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::catalog::{self, Figures, Query};
+use crate::catalog::{self, Downloads, Figures, Query};
+use crate::certificates::Certificates;
 use crate::clock::Time;
 use crate::console::{Console, fresh, operator, owner, rules};
 use crate::error::Result;
 use crate::http::{Request, Response};
 use crate::identity::Principal;
-use crate::jobs::{Jobs, State};
+use crate::jobs::{Job, JobId, Jobs, State};
 
 /// Artifacts up to which the figures are made anew for each look.
 const FEW: u64 = 2000;
 /// Seconds that figures of more artifacts are shown again.
 const STALE_AFTER: i64 = 60;
+/// Days of the overview's chart of downloads, today included.
+const DAYS: u32 = 7;
+/// Failing work named at most.
+const FAILING: usize = 5;
 
 /// Figures of the catalog with the time they were made.
 #[derive(Clone)]
@@ -34,7 +40,8 @@ fn figures(app: &App) -> Result<Counted> {
     if let Some(known) = known.filter(|known| many && known.at <= now && now < known.at.plus_seconds(STALE_AFTER)) {
         return Ok(known);
     }
-    let counted = Counted { at: now, figures: Arc::new(app.store.read(catalog::figures)?) };
+    let figures = app.store.read(|tx| catalog::figures(tx, rules::LOOSE))?;
+    let counted = Counted { at: now, figures: Arc::new(figures) };
     *console.counted() = Some(counted.clone());
     Ok(counted)
 }
@@ -47,7 +54,8 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
     }
     let counted = figures(app)?;
     let (free, reserve) = app.store.room()?;
-    let latest = app.store.read(|tx| catalog::newest(tx, &Query::default(), None, 6))?.0;
+    let query = Query { not_only_by: Some(rules::BEHIND), ..Query::default() };
+    let latest = app.store.read(|tx| catalog::newest(tx, &query, None, 6))?.0;
     let latest: Vec<Value> = latest
         .iter()
         .map(|(digest, artifact)| {
@@ -61,8 +69,11 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
             })
         })
         .collect();
+    let days = app.rooms.get::<Arc<Downloads>>()?.last(&app.store, app.clock.now(), DAYS)?;
+    let downloads: Vec<Value> = days.iter().map(|(day, count)| json!({ "day": day, "count": count })).collect();
+    let certificate = app.rooms.get::<Option<Arc<Certificates>>>()?.as_ref().and_then(|known| known.ends());
     let jobs = app.rooms.get::<Jobs>()?;
-    let failed = jobs.list(None, 50)?.iter().filter(|(_, job)| job.state == State::Failed).count();
+    let failed = failing(&jobs.list(None, 200)?);
     Ok(fresh(&json!({
         "operator": true,
         "at": counted.at.rfc3339(),
@@ -73,7 +84,26 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
         "kinds": shares(&counted.figures.kinds),
         "latest": latest,
         "failed": failed,
+        "downloads": downloads,
+        "certificateEnds": certificate.map(|ends| Time(ends.saturating_mul(1_000_000)).rfc3339()),
     })))
+}
+
+/// The work whose last try failed, the newest first: what went well since is over.
+fn failing(newest_first: &[(JobId, Job)]) -> Vec<Value> {
+    let mut seen = HashSet::new();
+    let ended = newest_first.iter().filter(|(_, job)| job.ended.is_some());
+    let last = ended.filter(|(_, job)| seen.insert((job.kind.as_str(), job.target.as_str())));
+    let failed = last.filter(|(_, job)| job.state == State::Failed);
+    let line = |(id, job): &(JobId, Job)| {
+        json!({
+            "id": id.0.to_string(),
+            "kind": job.kind,
+            "target": job.target,
+            "outcome": job.outcome,
+        })
+    };
+    failed.take(FAILING).map(line).collect()
 }
 
 fn shares(parts: &[(String, u64, u64)]) -> Vec<Value> {
@@ -111,16 +141,17 @@ pub fn storage(app: &App, who: &Principal, _request: &mut Request) -> Result<Res
         "kinds": shares(&counted.figures.kinds),
         "doors": shares(&counted.figures.doors),
         "largest": largest,
+        "loose": { "count": counted.figures.loose.0, "bytes": counted.figures.loose.1 },
         "check": check,
         "data": app.settings.data,
     })))
 }
 
-/// `GET /ui/api/about`: version, and the libraries inside, as the lock file names them.
+/// `GET /ui/api/about`: version, and the libraries inside, with their licences.
 pub fn about(app: &App, _who: &Principal, _request: &mut Request) -> Result<Response> {
-    const LOCK: &str = include_str!("../../Cargo.lock");
-    let libraries: Vec<Value> =
-        rules::locked(LOCK).map(|(name, version)| json!({ "name": name, "version": version })).collect();
+    const LIST: &str = include_str!("licences.txt");
+    let shown = |one: rules::Library| json!({ "name": one.name, "version": one.version, "licence": one.licence });
+    let libraries: Vec<Value> = rules::libraries(LIST).map(shown).collect();
     Ok(fresh(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "installation": app.store.installation(),

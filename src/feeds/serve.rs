@@ -118,6 +118,7 @@ fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Respons
         Some(packed) => {
             Box::new(Unpacked { size: file.size, at: 0, reader: unpack(app, &packed)?, app: app.clone(), packed })
         }
+        None if is_index(path) => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
         None => Box::new(app.bytes(&file.digest, &request.head)?),
     };
     let answer = FileAnswer {
@@ -131,6 +132,15 @@ fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Respons
     };
     // Each generation has a date of its own, so a date stands for one state of a file.
     Ok(serve_file_dated(&request.head, answer, Dates::Exact))
+}
+
+/// Whether a published file tells of packages and is none itself.
+fn is_index(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    ["repodata/", "dists/"].iter().any(|start| path.starts_with(start))
+        || ["Release", "InRelease", "Packages", "SHA256SUMS", "key.", "index.json"]
+            .iter()
+            .any(|one| name.starts_with(one))
 }
 
 /// The media type of a published file; never one a browser executes.

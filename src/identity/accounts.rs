@@ -120,6 +120,15 @@ pub fn count(tx: &impl Read) -> Result<u64> {
     ACCOUNTS.len(tx)
 }
 
+/// The owners, up to `limit`, by name without regard to case.
+pub fn owners(tx: &impl Read, limit: usize) -> Result<Vec<Account>> {
+    let mut owners = Vec::new();
+    for ((_, id), ()) in OWNERS.page(tx, (), None, limit)? {
+        owners.extend(get(tx, id)?);
+    }
+    Ok(owners)
+}
+
 /// The team users of an owner, by username.
 pub fn team_of(tx: &impl Read, owner: ObjectId) -> Result<Vec<Account>> {
     let mut team = Vec::new();

@@ -115,6 +115,15 @@ pub fn remove(tx: &WriteTx, key: TokenKey) -> Result<bool> {
     LOGINS.remove(tx, key)
 }
 
+/// The rows of an account's logins, those that have ended included.
+pub(super) fn of_account(tx: &impl Read, account: ObjectId) -> Result<Vec<(TokenKey, Login)>> {
+    let mut rows = Vec::new();
+    for ((_, key), ()) in OF_ACCOUNT.all(tx, (account,))? {
+        rows.extend(get(tx, key)?.map(|login| (key, login)));
+    }
+    Ok(rows)
+}
+
 /// Ends every login of an account.
 pub fn remove_all(tx: &WriteTx, account: ObjectId) -> Result<()> {
     for ((_, key), ()) in OF_ACCOUNT.all(tx, (account,))? {

@@ -25,12 +25,14 @@ mod renewals;
 mod secrets;
 pub mod throttle;
 pub mod tokens;
+mod uses;
 
 pub use accounts::Role;
 pub use first_run::{FirstRun, FirstRunReport, NOTE as FIRST_RUN_NOTE};
 pub use permissions::Permissions;
 pub use principal::{AccountRef, ClientRef, Credentials, Principal, TokenRef};
 pub use secrets::{Fingerprint, Password, RawToken, TokenKey};
+pub use uses::Use;
 
 use accounts::Account;
 use clients::Client;
@@ -39,6 +41,7 @@ use logins::Style;
 use passwords::{Cost, Passwords, Verdict};
 use renewals::Renewals;
 use throttle::Throttle;
+use uses::Uses;
 
 /// What failed logins of a kind are counted under, beside the address; no username has a blank in it.
 const SIGNUP_SUBJECT: &str = "sign-up key";
@@ -52,6 +55,7 @@ pub struct Identity {
     passwords: Passwords,
     throttle: Throttle,
     renewals: Arc<Renewals>,
+    uses: Uses,
     first_run: FirstRunReport,
 }
 
@@ -68,8 +72,8 @@ impl Identity {
     pub fn open_at_cost(store: Arc<Store>, clock: Arc<Clock>, first: FirstRun, cost: Cost) -> Result<Identity> {
         let passwords = Passwords::new(cost);
         let (keys, first_run) = first_run::prepare(&store, &passwords, &first, clock.now())?;
-        let (throttle, renewals) = (Throttle::default(), Arc::default());
-        Ok(Identity { store, clock, keys, passwords, throttle, renewals, first_run })
+        let (throttle, renewals, uses) = (Throttle::default(), Arc::default(), Uses::default());
+        Ok(Identity { store, clock, keys, passwords, throttle, renewals, uses, first_run })
     }
 
     /// What this start has made, for the line on the terminal.
@@ -273,9 +277,40 @@ impl Identity {
         clients::token(&self.keys.clients, client)
     }
 
-    /// Writes what is only in memory (the last use of logins). It is written a minute after the first use anyway.
+    /// Remembers that `who` came from `address`, when it is an API token; a person's login is none.
+    pub fn note_use(&self, who: &Principal, address: IpAddr) {
+        if let Principal::Token(TokenRef { key, person: None, .. }) = who {
+            self.uses.put(*key, Use { at: self.clock.now(), address });
+        }
+    }
+
+    /// The last use of an API token; none when it was never used.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub fn last_use(&self, tx: &impl Read, key: TokenKey) -> Result<Option<Use>> {
+        self.uses.get(tx, key)
+    }
+
+    /// The living logins of an account: how many, and when one of them began last.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub fn sessions(&self, tx: &impl Read, account: &Account) -> Result<(usize, Option<Time>)> {
+        let now = self.clock.now();
+        let alive = logins::of_account(tx, account.id)?.into_iter().filter(|(key, login)| {
+            login.epoch == account.epoch && logins::judge(login, self.renewals.get(*key), now).is_some()
+        });
+        Ok(alive.fold((0, None), |(count, last), (_, login)| (count + 1, last.max(Some(login.created)))))
+    }
+
+    /// Writes what is only in memory (the last use of logins and of API tokens).
+    ///
+    /// # Errors
+    /// What the store answers.
     pub fn flush(&self) -> Result<()> {
-        self.renewals.flush(&self.store)
+        let (logins, tokens) = (self.renewals.flush(&self.store), self.uses.flush(&self.store));
+        logins.and(tokens)
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::identity::secrets::{Fingerprint, RawToken, TokenKey};
+use crate::identity::uses;
 use crate::ids::ObjectId;
 use crate::store::table::{Read, Table, WriteTx};
 
@@ -134,6 +135,7 @@ pub fn remove(tx: &WriteTx, key: TokenKey) -> Result<()> {
         return Err(Error::conflict("cannot delete the last admin token"));
     }
     TOKENS.remove(tx, key)?;
+    uses::forget(tx, key)?;
     unlink(tx, key, &token)
 }
 

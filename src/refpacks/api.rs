@@ -7,13 +7,16 @@ use crate::audit;
 use crate::error::{Error, Kind, Result};
 use crate::formats::refpack::File;
 use crate::http::{Method, Request, Response, percent_decode};
-use crate::identity::Principal;
+use crate::identity::{Principal, Role};
 use crate::refpacks::Desk;
 use crate::refpacks::files::{self, version_not_found};
 use crate::refpacks::model::{self, Signature};
 use crate::refpacks::rules::{self, Action, Search, Target};
 use crate::refpacks::upload::{Publishing, publishing};
 use crate::refpacks::{nowhere, wrong_method};
+
+/// The largest body of [`restore`], in bytes.
+const RESTORE_LIMIT: u64 = 16 * 1024;
 
 /// `GET /packages`.
 pub fn list(app: &App, _who: &Principal, request: &mut Request) -> Result<Response> {
@@ -122,6 +125,34 @@ fn versions(app: &App, id: &str) -> Result<Response> {
         .collect();
     let shown = json!({ "packageId": id, "versions": versions });
     Ok(Response::json(200, &shown).header("Cache-Control", "no-cache"))
+}
+
+/// `POST /ui/api/refpacks/restore` `{"id", "version"}`: takes the archiving of one version back. The dialect itself knows no
+/// way back, so this is for the pages only; whoever may archive may do it.
+pub fn restore(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
+    let Publishing { publisher, admin, .. } = match who {
+        Principal::Account(account) if account.role == Role::Owner => publishing(app, who)?,
+        _ => return Err(Error::forbidden("only owners may do this")),
+    };
+    let body = request.json(RESTORE_LIMIT)?;
+    let text = |name: &'static str| match body.get(name) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        _ => Err(Error::invalid(format!("{name} must be a text"))),
+    };
+    let (id, named) = (text("id")?, text("version")?);
+    let key = rules::version_key(&rules::version(&named)?);
+    let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
+    let changing = app.rooms.get::<Desk>()?.search.change(&id);
+    app.store.commit(move |tx| {
+        let unknown = || version_not_found(&id, &named);
+        let package = model::package(tx, &id)?.ok_or_else(unknown)?;
+        let version = model::version(tx, &id, &key)?.ok_or_else(unknown)?.text;
+        rules::may_change(package.publisher, publisher, admin, &id)?;
+        model::restore(tx, &id, package, &key, now)?;
+        audit::note(tx, now, &label, "refpack.restore", &format!("{id} {version}"), Some(address))
+    })?;
+    drop(changing);
+    Ok(Response::empty(204))
 }
 
 /// `POST /packages/{id}/archive`: one version, or every present one.

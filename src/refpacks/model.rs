@@ -266,13 +266,22 @@ fn judge_namespace(tx: &impl Read, push: &Push) -> Result<()> {
 }
 
 /// Archives one version of a package, or all; the caller has judged.
-pub fn archive(tx: &WriteTx, id: &str, mut package: Package, only: Option<&str>, now: Time) -> Result<()> {
+pub fn archive(tx: &WriteTx, id: &str, package: Package, only: Option<&str>, now: Time) -> Result<()> {
+    mark(tx, id, package, only, true, now)
+}
+
+/// Takes the archiving of one version back; the caller has judged.
+pub fn restore(tx: &WriteTx, id: &str, package: Package, key: &str, now: Time) -> Result<()> {
+    mark(tx, id, package, Some(key), false, now)
+}
+
+fn mark(tx: &WriteTx, id: &str, mut package: Package, only: Option<&str>, archived: bool, now: Time) -> Result<()> {
     let mut versions = versions(tx, id)?;
     let mut changed = false;
     for (number, version) in &mut versions {
         let key = rules::version_key(number);
-        if !version.archived && only.is_none_or(|only| only == key) {
-            version.archived = true;
+        if version.archived != archived && only.is_none_or(|only| only == key) {
+            version.archived = archived;
             changed = true;
             VERSIONS.put(tx, (id, key.as_str()), version)?;
         }

@@ -169,6 +169,7 @@ impl Visit {
     pub fn admin(&self, app: &App, credentials: &Credentials) -> Result<Option<Admin>> {
         let judged = app.store.read(|tx| {
             let who = app.identity.authenticate_in(tx, credentials)?;
+            app.identity.note_use(&who, self.address);
             self.judge(tx, &who)
         });
         match judged {

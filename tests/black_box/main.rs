@@ -15,6 +15,7 @@ mod client;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod clock;
 mod console;
+mod console_house;
 #[cfg(feature = "crash-points")]
 mod crash;
 mod damage;

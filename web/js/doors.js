@@ -22,6 +22,17 @@ export function door({ kind, parts = [] }) {
   return { label, icon, href: href(parts), name: named ? parts.join(' ') : '' };
 }
 
+/** What ends a hold: `{words, work}`; null where only the door's own page can, or the hold ends by itself. */
+export function letGo({ kind, parts = [] }, digest) {
+  const [first, second] = parts;
+  if (kind === 'repo') return { words: `leaves the repository ${first}, which is published anew`, work: (api) => api.patch(`/repo/${encodeURIComponent(first)}/packages`, { [digest]: false }) };
+  if (kind === 'product') return { words: `version ${second} of the product ${first} is deleted`, work: (api) => api.del('/product/modify/deleteVersion', { body: { product: first, version: second } }) };
+  if (kind === 'package') return { words: 'is no longer kept for its own sake', work: (api) => api.del(`/package/${digest}`) };
+  return null;
+}
+
 /** The doors a catalog can be filtered by. */
-export const FILTERS = ['product', 'app', 'winget', 'refpack', 'repo', 'upstream', 'package'].map((kind) => [kind, DOORS[kind][0]]);
+export const FILTERS = ['product', 'app', 'winget', 'refpack', 'repo', 'upstream', 'package', 'repo-index'].map((kind) => [kind, DOORS[kind][0]]);
+/** What the catalog calls artifacts that no door offers: uploaded and never placed, or let go by all but the upload. */
+export const NOWHERE = 'none';
 export const KINDS = ['deb', 'rpm', 'msi', 'msix', 'exe', 'zip', 'tar', 'nupkg', 'refpack', 'file'];

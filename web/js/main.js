@@ -24,7 +24,6 @@ import { late, skeleton } from './parts/skeleton.js';
 import { menu, menuItem } from './parts/menu.js';
 import { button } from './parts/button.js';
 import { dropAnywhere } from './parts/dropzone.js';
-import { help } from './parts/help.js';
 import { palette } from './parts/palette.js';
 
 const PLACES = [
@@ -114,6 +113,12 @@ async function openPalette() {
   if (owner) list.push({ label: 'Upload files', icon: 'upload', where: 'Action', href: '#/upload' });
   list.push({ label: 'Keyboard shortcuts', icon: 'help', where: 'Action', run: help }, { label: 'Sign out', icon: 'exit', where: 'Action', run: signOut });
   if (state.user) await palette(list, owner);
+}
+
+/** The list of shortcuts is fetched when it is asked for. */
+async function help() {
+  const parts = await import('./parts/help.js');
+  await parts.help();
 }
 
 export async function signOut() {

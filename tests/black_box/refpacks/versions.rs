@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Request;
-use crate::server::{ADMIN, Packhouse};
+use crate::server::{ADMIN, ADMIN_PASSWORD, ADMIN_USER, Packhouse, SIGNUP_KEY};
 
 use super::pack::Pack;
 use super::{archive, push, refused, upload};
@@ -130,4 +130,43 @@ fn everything_outlives_a_restart() {
     assert_eq!(server.send(Request::get("/packages/v/n")).body, zip);
     let answer = server.send(upload(Pack::new("v/n", "2.0.0").zip()));
     refused(&answer, 409, "Package already exists", "Package 'v/n' version '2.0.0' already exists");
+}
+
+#[test]
+fn the_pages_take_archiving_back() {
+    let server = Packhouse::start();
+    for version in ["1.0.0", "2.0.0"] {
+        push(&server, &Pack::new("v/n", version));
+    }
+    archive(&server, "/packages/v/n/archive");
+    let log_in = |name: &str, password: &str| {
+        let body = json!({ "username": name, "password": password });
+        let answer = server.send(Request::post("/login").json(&body)).is_json(200);
+        let bearer = format!("Bearer {}", answer["token"].as_str().unwrap());
+        server.secret(&bearer["Bearer ".len()..]);
+        bearer
+    };
+    let owner = log_in(ADMIN_USER, ADMIN_PASSWORD);
+    let restore = |bearer: &str, body: Value| {
+        server.send(Request::post("/ui/api/refpacks/restore").header("Authorization", bearer).json(&body)).status
+    };
+    let one = |version: &str| json!({ "id": "v/n", "version": version });
+    let signup = json!({ "username": "other", "password": "a password of its own", "api_key": SIGNUP_KEY });
+    server.send(Request::post("/signup").json(&signup)).is_json(200);
+    let other = log_in("other", "a password of its own");
+    assert_eq!(restore("Bearer nonsense", one("1.0.0")), 401);
+    assert_eq!(restore(&other, one("1.0.0")), 403);
+    for (bad, status) in
+        [(json!({}), 400), (one("latest"), 400), (one("3.0.0"), 404), (json!({ "id": "w", "version": "1.0.0" }), 404)]
+    {
+        assert_eq!(restore(&owner, bad), status);
+    }
+    assert_eq!(server.send(Request::get("/packages/v/n/meta")).status, 404);
+    assert_eq!(restore(&owner, one("1.0.0")), 204);
+    assert_eq!(version_of(&server, "/packages/v/n/meta"), "1.0.0");
+    let listed = server.send(Request::get("/packages")).is_json(200);
+    assert_eq!(listed["items"][0]["version"], "1.0.0");
+    assert_eq!(restore(&owner, one("1.0.0")), 204, "again is no fault");
+    assert_eq!(restore(&owner, one("2.0.0")), 204);
+    assert_eq!(version_of(&server, "/packages/v/n/meta"), "2.0.0");
 }

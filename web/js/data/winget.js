@@ -37,6 +37,10 @@ export const addVersion = (id, values) => api.post(at(`add_package_version/${enc
 export const deleteVersions = (id, uids) => api.del(at(`delete_package_version/${encodeURIComponent(id)}`), { body: body({ versions_uids: uids }) });
 export const clients = (signal) => api.get(at('get_clients'), { signal });
 export const settings = (signal) => api.get(at('get_settings'), { signal });
+export const groups = (signal) => api.get(at('get_blacklist_groups'), { signal });
+export const addGroup = (values) => api.post(at('add_blacklist_group'), body(values));
+export const editGroup = (id, values) => api.put(at(`edit_blacklist_group/${encodeURIComponent(id)}`), body(values));
+export const deleteGroup = (id) => api.del(at(`delete_blacklist_group/${encodeURIComponent(id)}`));
 export const editSettings = (values) => api.patch(at('edit_settings'), body(values));
 
 export async function packageOf(id, signal) {

@@ -1,8 +1,8 @@
 // One artifact: what it is, every door it is offered through, how to offer it through another one, what happened to it.
 import { h, icon } from '../dom.js';
 import { api } from '../api.js';
-import { link } from '../router.js';
-import { bytes, count } from '../format.js';
+import { go, link } from '../router.js';
+import { bytes, count, instant } from '../format.js';
 import { card, facts, pageHead } from '../parts/page.js';
 import { badge, kind } from '../parts/badge.js';
 import { digest as digestPart, size, time } from '../parts/digest.js';
@@ -11,7 +11,8 @@ import { snippets } from '../parts/snippet.js';
 import { notice } from '../parts/notice.js';
 import { announce } from '../parts/toast.js';
 import { trailList } from '../parts/trail.js';
-import { door } from '../doors.js';
+import { ways } from '../parts/ways.js';
+import { door, letGo } from '../doors.js';
 
 export const title = 'Artifact';
 
@@ -29,31 +30,51 @@ export async function render(ctx, { digest }) {
     const { offerDrawer } = await import('../parts/offer.js');
     if (await offerDrawer(shown)) ctx.refresh();
   } });
+  // Who has held it longest brought it, unless that one let go.
+  const [first] = [...shown.holders].sort((a, b) => instant(a.since) - instant(b.since));
   const doors = shown.holders.filter((one) => one.kind !== 'repo-index');
   return h('div', { class: 'page' },
     pageHead({
       title: shown.name, before: kind(shown.kind, 'large'),
       badges: [shown.version && badge(shown.version, 'accent', { plain: true }), shown.arch && badge(shown.arch), shown.public ? badge('public', 'info', { plain: true }) : badge('not public')],
-      lead: [bytes(shown.size), ' · came ', time(shown.created), ' as ', h('code', null, shown.file)],
+      lead: [bytes(shown.size), ' · came ', time(shown.created), first && ` by ${first.by}`, ' as ', h('code', null, shown.file)],
       actions: [download, offer],
     }),
     h('div', { class: 'row' }, h('span', { class: 'muted' }, 'SHA-256'), digestPart(shown.digest, { full: true })),
     h('div', { class: 'aside' },
       h('div', { class: 'stack' },
         h('h2', null, `Offered through ${count(doors.length, 'door')}`),
-        doors.map((one) => holder(one, shown)),
+        doors.map((one) => holder(one, shown, ctx)),
         doors.length > 1 && notice('info', `${count(doors.length, 'door')} offer this file. It stays until all of them let go.`),
         card('Check a copy', {}, h('p', { class: 'hint' }, 'Compare a downloaded file with this digest.'), snippets(checks(shown), 'check'))),
       h('div', { class: 'stack' }, told(shown), shown.history.length > 0 && card('History', {}, trailList(shown.history)))));
 }
 
-function holder(one, shown) {
+function holder(one, shown, ctx) {
+  const release = letGo(one, shown.digest) && mayLetGo(one, shown, ctx.user) && button(`Let go: ${label_(one)}`, { look: 'icon', icon: 'unlock', onclick: async () => {
+    const { releaseOne } = await import('../parts/release.js');
+    if (!(await releaseOne(shown, one))) return;
+    if (shown.holders.length > 1) ctx.refresh();
+    else go('#/catalog', { replace: true });
+  } });
   const { label, icon: picture, href, name } = door(one);
   return card(null, {},
     h('div', { class: 'with-kind' }, h('span', { class: 'kind' }, icon(picture), h('span', { class: 'sr' }, label)),
       h('div', { class: 'grow' }, h('h3', null, label, name && [' ', h('span', { class: 'muted' }, name)]), h('p', { class: 'small muted' }, 'since ', time(one.since), ` by ${one.by}`, one.file !== shown.file && [' · as ', h('code', null, one.file)])),
       one.public ? badge('public', 'info', { plain: true }) : null,
-      href && linkButton('Open', href, { look: 'small' })));
+      href && linkButton('Open', href, { look: 'small' }), release),
+    ways(one, shown));
+}
+
+function label_(one) {
+  const { label, name } = door(one);
+  return `${label} ${name}`.trim();
+}
+
+/** A file that a repository lists cannot lose the upload that brought it; other owners let go of what is theirs. */
+function mayLetGo(one, shown, user) {
+  const listed = shown.holders.some((other) => other.kind === 'repo' || other.kind === 'upstream');
+  return (user.operator || one.by === `user:${user.username}`) && !(one.kind === 'package' && listed);
 }
 
 /** What the bytes say of themselves; nested facts become rows of their own. */

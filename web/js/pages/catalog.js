@@ -9,7 +9,7 @@ import { size, time } from '../parts/digest.js';
 import { table } from '../parts/table.js';
 import { empty, nothingFits } from '../parts/empty.js';
 import { icon } from '../dom.js';
-import { FILTERS, KINDS, door } from '../doors.js';
+import { FILTERS, KINDS, NOWHERE, door } from '../doors.js';
 
 export const title = 'Catalog';
 
@@ -23,8 +23,12 @@ export function render(ctx) {
   // A search that was typed right before leaving would write itself into the next page's address.
   ctx.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   const kinds = h('div', { class: 'chips', role: 'group', 'aria-label': 'Kind' });
-  const held = h('select', { class: 'input', 'aria-label': 'Held by', onchange: () => apply({ held: held.value }) }, h('option', { value: '' }, 'Held by anything'), FILTERS.map(([value, words]) => h('option', { value }, words)));
+  const held = h('select', { class: 'input', 'aria-label': 'Held by', onchange: () => apply({ held: held.value }) }, h('option', { value: '' }, 'Held by anything'), FILTERS.map(([value, words]) => h('option', { value }, words)), h('option', { value: NOWHERE }, 'Offered nowhere'));
   held.value = filter.held;
+  const loose = h('button', { type: 'button', class: 'chip', onclick: () => {
+    held.value = filter.held === NOWHERE ? '' : NOWHERE;
+    apply({ held: held.value });
+  } }, 'Offered nowhere');
   const arch = h('select', { class: 'input', 'aria-label': 'Architecture', onchange: () => apply({ arch: arch.value }) }, h('option', { value: '' }, 'Any architecture'), ['amd64', 'arm64', 'armhf', 'i386', 'all', 'x86_64', 'aarch64', 'noarch', 'x64', 'x86'].map((value) => h('option', null, value)));
   arch.value = filter.arch;
 
@@ -42,22 +46,27 @@ export function render(ctx) {
     search.focus();
   }
   function chips() {
+    loose.setAttribute('aria-pressed', String(filter.held === NOWHERE));
     kinds.replaceChildren(...KINDS.map((word) => h('button', { type: 'button', class: 'chip', 'aria-pressed': String(filter.kind === word), onclick: () => {
       apply({ kind: filter.kind === word ? '' : word });
       [...kinds.children].find((chip) => chip.textContent === word)?.focus();
     } }, word)));
   }
   const filtered = () => filter.q || filter.kind || filter.held || filter.arch;
-  const words = () => `No artifact matches${filter.q ? ` “${filter.q}”` : ''}${filter.kind ? ` in ${filter.kind}` : ''}${filter.arch ? ` for ${filter.arch}` : ''}${filter.held ? `, held by: ${door({ kind: filter.held }).label}` : ''}`;
+  const words = () => `No artifact matches${filter.q ? ` “${filter.q}”` : ''}${filter.kind ? ` in ${filter.kind}` : ''}${filter.arch ? ` for ${filter.arch}` : ''}${filter.held === NOWHERE ? ', offered nowhere' : filter.held ? `, held by: ${door({ kind: filter.held }).label}` : ''}`;
   const list = table({
     caption: 'Artifacts', pick: (row) => row.name,
-    toolbar: (rows, clear) => button('Add to repository…', { look: 'small', icon: 'layers', onclick: async () => {
-      const { addManyDrawer } = await import('../parts/offer.js');
-      if (await addManyDrawer(rows)) {
+    toolbar: (rows, clear) => {
+      const then = (done) => {
+        if (!done) return;
         clear();
         list.reload();
-      }
-    } }),
+      };
+      return [
+        button('Add to repository…', { look: 'small', icon: 'layers', onclick: async () => then(await (await import('../parts/offer.js')).addManyDrawer(rows)) }),
+        button('Release holds…', { look: 'small', icon: 'unlock', onclick: async () => then(await (await import('../parts/release.js')).releaseDrawer(rows)) }),
+      ];
+    },
     keyOf: (row) => row.digest, sort: filter.sort,
     columns: [
       { label: 'Name', head: true, sort: 'name', cell: (row) => h('div', { class: 'with-kind' }, kind(row.kind, 'small'), h('div', { class: 'grow' }, h('a', { href: link('/artifact/:digest', { digest: row.digest }) }, row.name), row.file !== row.name && h('div', { class: 'small muted' }, row.file))) },
@@ -81,6 +90,6 @@ export function render(ctx) {
   };
   chips();
   return h('div', { class: 'page' }, pageHead({ title, lead: 'Every file on the shelf, whichever door it came through.' }),
-    h('search', { class: 'stack stack-tight' }, h('div', { class: 'row' }, h('div', { class: 'searchline' }, icon('search'), search), h('div', { class: 'picks' }, held), h('div', { class: 'picks' }, arch)), kinds),
+    h('search', { class: 'stack stack-tight' }, h('div', { class: 'row' }, h('div', { class: 'searchline' }, icon('search'), search), h('div', { class: 'picks' }, held), h('div', { class: 'picks' }, arch)), h('div', { class: 'chips' }, kinds, loose)),
     h('section', { class: 'card card-flush' }, list));
 }

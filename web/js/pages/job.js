@@ -9,7 +9,8 @@ import { time } from '../parts/digest.js';
 import { progress } from '../parts/progress.js';
 import { confirm } from '../parts/dialog.js';
 import { announce } from '../parts/toast.js';
-import { name, took } from './jobs.js';
+import { jobName as name } from '../parts/jobname.js';
+import { took } from './jobs.js';
 
 export const title = 'Job';
 

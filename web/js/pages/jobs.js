@@ -10,14 +10,9 @@ import { progress } from '../parts/progress.js';
 import { table } from '../parts/table.js';
 import { empty, nothingFits } from '../parts/empty.js';
 import { field } from '../parts/field.js';
+import { KINDS, jobName as name } from '../parts/jobname.js';
 
 export const title = 'Jobs';
-
-export const KINDS = { scrub: 'Check of stored bytes', sync: 'Sync of an upstream', publish: 'Publication' };
-
-export function name(job) {
-  return `${KINDS[job.kind] ?? job.kind}${job.kind === 'scrub' ? '' : ` ${job.target}`}`;
-}
 
 export function took(job) {
   if (!job.started) return '';

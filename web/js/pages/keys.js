@@ -1,7 +1,7 @@
 // Keys: tokens for build servers and scripts, shown once when made, known by their fingerprints afterwards.
 import { h } from '../dom.js';
 import { api } from '../api.js';
-import { instant } from '../format.js';
+import { ago, instant } from '../format.js';
 import { base } from '../state.js';
 import { badge } from '../parts/badge.js';
 import { button } from '../parts/button.js';
@@ -22,15 +22,20 @@ export const title = 'Keys';
 
 export async function render(ctx) {
   const { operator } = ctx.user;
-  const [tokens, scoped, list] = await Promise.all([operator ? api.get('/tokens', { signal: ctx.signal }) : null, api.get('/token/list', { signal: ctx.signal }), apps(ctx.signal)]);
+  const [tokens, scoped, list, uses] = await Promise.all([operator ? api.get('/tokens', { signal: ctx.signal }) : null, api.get('/token/list', { signal: ctx.signal }), apps(ctx.signal), api.get('/ui/api/keys', { signal: ctx.signal })]);
   const names = new Map(list.map((app) => [app.ID, app.AppName]));
   return h('div', { class: 'page' },
     pageHead({ title, lead: 'For build servers and scripts. A key is shown once, when it is made; only its fingerprint is kept.' }),
-    operator && general(tokens, ctx),
-    uploads(scoped.tokens, list, names, ctx));
+    operator && general(tokens, uses.server, ctx),
+    uploads(scoped.tokens, uses.uploads, list, names, ctx));
 }
 
-function general(tokens, ctx) {
+/** When and from where a key was last used. */
+function used(one) {
+  return one ? h('span', null, time(one.at), h('span', { class: 'muted small' }, ` from ${one.address}`)) : h('span', { class: 'muted' }, 'never');
+}
+
+function general(tokens, uses, ctx) {
   return h('section', { class: 'card card-flush' },
     h('div', { class: 'card-head' }, h('h2', null, 'Keys of this server'), button('New key', { look: 'primary small', icon: 'plus', onclick: () => create(ctx) })),
     h('p', { class: 'padded muted' }, 'Sent as X-Api-Token. A plain key reaches the products it is a member of; an admin key may do everything.'),
@@ -40,7 +45,8 @@ function general(tokens, ctx) {
         { label: 'Fingerprint', head: true, cell: (row) => h('code', null, row.fingerprint) },
         { label: 'Kind', cell: (row) => (row.admin ? badge('Admin', 'warn', { plain: true }) : badge('Plain')) },
         { label: 'Made', cell: (row) => time(row.createdAt) },
-        { label: 'Actions', end: true, tight: true, cell: (row) => button(`Prune ${row.fingerprint}`, { look: 'icon', icon: 'trash', onclick: () => prune(row, ctx) }) },
+        { label: 'Last used', cell: (row) => used(uses[row.fingerprint]) },
+        { label: 'Actions', end: true, tight: true, cell: (row) => button(`Prune ${row.fingerprint}`, { look: 'icon', icon: 'trash', onclick: () => prune(row, uses[row.fingerprint], ctx) }) },
       ],
       empty: empty({ icon: 'key', level: 'h3', title: 'No key yet', text: 'Make one for each build server, so that each can be taken away alone.' }),
     }));
@@ -67,9 +73,9 @@ async function create(ctx) {
   ctx.refresh();
 }
 
-async function prune(row, ctx) {
+async function prune(row, last, ctx) {
   const done = await confirm({
-    title: `Prune ${row.fingerprint}?`, text: ['Whatever uses this key is refused from now on, and it leaves every product it is a member of.', 'This cannot be undone: a new key has another fingerprint.'], verb: 'Prune', danger: true, busy: 'Pruning…',
+    title: `Prune ${row.fingerprint}?`, text: [last ? h('p', null, h('strong', null, `Used ${ago(instant(last.at))} from ${last.address}.`)) : 'It was never used.', 'Whatever uses this key is refused from now on, and it leaves every product it is a member of.', 'This cannot be undone: a new key has another fingerprint.'], verb: 'Prune', danger: true, busy: 'Pruning…',
     work: () => api.del(`/prune/${encodeURIComponent(row.fingerprint)}`),
   });
   if (!done) return;
@@ -77,7 +83,7 @@ async function prune(row, ctx) {
   ctx.refresh();
 }
 
-function uploads(tokens, list, names, ctx) {
+function uploads(tokens, uses, list, names, ctx) {
   const sorted = [...tokens].sort((a, b) => instant(b.created_at) - instant(a.created_at));
   const add = () => createUpload(list, ctx);
   return h('section', { class: 'card card-flush' },
@@ -91,6 +97,7 @@ function uploads(tokens, list, names, ctx) {
         { label: 'Apps', cell: (row) => h('span', { class: 'wrap' }, row.allowed_apps.map((id) => names.get(id) ?? 'a deleted app').join(', ')) },
         { label: 'Ends', cell: (row) => (row.expires_at ? (instant(row.expires_at) < Date.now() ? badge('Ended', 'bad') : time(row.expires_at)) : h('span', { class: 'muted' }, 'never')) },
         { label: 'Made', cell: (row) => time(row.created_at) },
+        { label: 'Last used', cell: (row) => used(uses[row.id]) },
         { label: 'Actions', end: true, tight: true, cell: (row) => button(`Delete ${row.name}`, { look: 'icon', icon: 'trash', onclick: () => removeUpload(row, ctx) }) },
       ],
       empty: empty({ icon: 'key', level: 'h3', title: 'No upload key yet', text: list.length ? 'Make one for the build server that uploads releases.' : 'They are for apps; there is no app yet.', action: list.length > 0 && button('New upload key', { icon: 'plus', onclick: add }) }),

@@ -10,6 +10,8 @@ import { ring } from '../parts/ring.js';
 import { progress } from '../parts/progress.js';
 import { linkButton } from '../parts/button.js';
 import { notice } from '../parts/notice.js';
+import { jobName } from '../parts/jobname.js';
+import { lineChart } from '../parts/chart.js';
 
 export const title = 'Overview';
 
@@ -29,12 +31,12 @@ export async function render(ctx) {
   append(page,
     h('div', { class: 'grid grid-tiles' },
       tile('Artifacts', number(shown.artifacts), '#/catalog'),
-      tile('Stored', bytes(shown.stored), '#/storage'),
-      tile('Free on the disk', bytes(shown.free), '#/storage'),
-      checks !== null && tile('Update checks today', number(checks), '#/apps')),
+      tile('Stored', bytes(shown.stored), '#/storage', `${bytes(shown.free)} free`),
+      tile('Downloads today', number(shown.downloads.at(-1)?.count ?? 0), '#/catalog'),
+      tile('Update checks today', number(checks), '#/apps')),
     attention(shown),
     h('div', { class: 'grid grid-2' },
-      card('Latest uploads', { actions: linkButton('All', '#/catalog', { look: 'quiet small' }) }, latest(shown.latest)),
+      h('div', { class: 'stack' }, card('Latest uploads', { actions: linkButton('All', '#/catalog', { look: 'quiet small' }) }, latest(shown.latest)), week(shown.downloads)),
       h('div', { class: 'stack' }, storage(shown), card('Running', { actions: linkButton('All jobs', '#/jobs', { look: 'quiet small' }) }, running))));
   await work(ctx, running);
   return page;
@@ -45,17 +47,26 @@ function greeting(user) {
   return `Good ${hour < 5 ? 'night' : hour < 12 ? 'morning' : hour < 18 ? 'afternoon' : 'evening'}, ${user.username}.`;
 }
 
-function tile(label, figure, href) {
-  return h('a', { class: 'card tile', href }, h('span', { class: 'label' }, label), h('span', { class: 'figure' }, figure));
+function tile(label, figure, href, more) {
+  return h('a', { class: 'card tile', href }, h('span', { class: 'label' }, label, more && h('span', { class: 'muted' }, ` · ${more}`)), h('span', { class: 'figure' }, figure));
 }
 
-/** Update checks of today over all apps; null when nobody has apps or none was counted. */
+/** Downloads of the last seven days; days are counted in UTC. */
+function week(days) {
+  const total = days.reduce((sum, day) => sum + day.count, 0);
+  const words = (text) => new Date(`${text}T00:00:00Z`).toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', timeZone: 'UTC' });
+  return card('Downloads, last 7 days', {}, total === 0 ? h('p', { class: 'hint muted' }, 'Nothing was downloaded in these days.')
+    : lineChart({ title: 'Downloads, last 7 days', description: `${count(total, 'file')} in all.`, unit: 'downloads', labels: days.map((day) => words(day.day)), series: [{ name: 'Downloads', values: days.map((day) => day.count) }], width: 520 }));
+}
+
+/** Update checks of today over all apps. */
 async function updateChecks(ctx) {
   try {
     const found = await api.get('/telemetry', { signal: ctx.signal });
-    return found?.summary?.total_requests ?? null;
-  } catch {
-    return null;
+    return found?.summary?.total_requests ?? 0;
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    return 0;
   }
 }
 
@@ -64,9 +75,18 @@ function attention(shown) {
   const notes = [
     shown.free <= shown.reserve * 2 && notice('bad', `Only ${bytes(shown.free)} are free. Uploads are refused once ${bytes(shown.reserve)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
     full && shown.free > shown.reserve * 2 && notice('warn', `The disk is more than 85 % full: ${bytes(shown.free)} are left.`, h('a', { href: '#/storage' }, 'See what takes the room')),
-    shown.failed > 0 && notice('warn', `${count(shown.failed, 'job')} failed lately.`, h('a', { href: '#/jobs' }, 'See why')),
+    ending(shown.certificateEnds),
+    ...shown.failed.map((job) => notice('warn', h('p', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, jobName(job)), ' failed the last time it ran.'), job.outcome)),
   ].filter(Boolean);
   return notes.length > 0 && h('section', { class: 'stack stack-tight' }, h('h2', null, 'Needs attention'), notes);
+}
+
+/** A certificate that ends within thirty days, or has ended. */
+function ending(text) {
+  const days = (instant(text) - Date.now()) / 86_400_000;
+  if (!(days < 30)) return null;
+  const words = days <= 0 ? 'The certificate for HTTPS has ended: winget, apt and browsers refuse it.' : `The certificate for HTTPS ends in ${count(Math.max(1, Math.floor(days)), 'day')}.`;
+  return notice(days <= 0 ? 'bad' : 'warn', words, 'Put a new one into the files the server was started with (--tls-cert and --tls-key): it is taken within seconds, without a restart.');
 }
 
 function latest(list) {
@@ -87,8 +107,8 @@ async function work(ctx, box) {
   const draw = async () => {
     const { rows } = await api.get('/ui/api/jobs', { query: { open: 1 }, signal: ctx.signal });
     if (rows.length === 0) return replace(box, h('p', { class: 'hint muted' }, 'Nothing runs right now.'));
-    return replace(box, rows.slice(0, 5).map((job) => h('div', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, `${job.kind} ${job.target}`), ' ', job.state === 'queued' && badge('Waiting', 'info'),
-      job.state === 'running' && progress(`${job.kind} ${job.target}`, { done: job.progress.done, total: job.progress.total, left: job.progress.stage, right: job.progress.total ? `${number(job.progress.done)} of ${number(job.progress.total)}` : number(job.progress.done) }))));
+    return replace(box, rows.slice(0, 5).map((job) => h('div', null, h('a', { href: link('/jobs/:id', { id: job.id }) }, jobName(job)), ' ', job.state === 'queued' && badge('Waiting', 'info'),
+      job.state === 'running' && progress(jobName(job), { done: job.progress.done, total: job.progress.total, left: job.progress.stage, right: job.progress.total ? `${number(job.progress.done)} of ${number(job.progress.total)}` : number(job.progress.done) }))));
   };
   await draw();
   ctx.every(3000, draw);

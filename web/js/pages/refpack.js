@@ -5,7 +5,7 @@ import { bytes, count, instant } from '../format.js';
 import { keepQuery, link } from '../router.js';
 import { base } from '../state.js';
 import { badge } from '../parts/badge.js';
-import { button, linkButton } from '../parts/button.js';
+import { busy, button, linkButton } from '../parts/button.js';
 import { confirm } from '../parts/dialog.js';
 import { time } from '../parts/digest.js';
 import { empty } from '../parts/empty.js';
@@ -107,13 +107,18 @@ function schema(found) {
 function versionsOf(id, at, versions, ctx) {
   const archive = async (row) => {
     const done = await confirm({
-      title: row ? `Archive ${id} ${row.version}?` : `Archive all of ${id}?`, text: ['Archived versions are no longer offered as the newest. Whoever names the version still gets it, so nothing that uses it breaks.', 'There is no way back: an archived version stays archived.'], verb: 'Archive', danger: true, typed: row ? undefined : id, busy: 'Archiving…',
+      title: row ? `Archive ${id} ${row.version}?` : `Archive all of ${id}?`, text: 'Archived versions are no longer offered as the newest. Whoever names the version still gets it, so nothing that uses it breaks. You can offer it again later.', verb: 'Archive', danger: true, typed: row ? undefined : id, busy: 'Archiving…',
       work: () => api.post(`${at}/archive`, undefined, { query: row ? { version: row.version } : {} }),
     });
     if (!done) return;
     announce('Archived');
     ctx.refresh();
   };
+  const restore = async (row, node) => busy(node, 'Offering…', async () => {
+    await api.post('/ui/api/refpacks/restore', { id, version: row.version });
+    announce(`${row.version} is offered again`);
+    ctx.refresh();
+  }).catch((error) => announce(error.message));
   return h('div', { class: 'card card-flush' }, table({
     caption: `Versions of ${id}`, keyOf: (row) => row.version, rows: versions,
     columns: [
@@ -121,7 +126,7 @@ function versionsOf(id, at, versions, ctx) {
       { label: 'State', cell: (row) => (row.isArchived ? badge('Archived', 'warn') : badge('Offered', 'ok')) },
       { label: 'Signature', cell: (row) => h('span', { class: 'small' }, SIGNED[row.signature] ?? row.signature) },
       { label: 'Uploaded', tight: true, cell: (row) => time(row.createdAt) },
-      { label: 'Actions', end: true, tight: true, cell: (row) => (row.isArchived ? null : button('Archive', { look: 'small', icon: 'archive', 'aria-label': `Archive ${row.version}`, onclick: () => archive(row) })) },
+      { label: 'Actions', end: true, tight: true, cell: (row) => (row.isArchived ? button('Offer again', { look: 'small', icon: 'retry', 'aria-label': `Offer ${row.version} again`, onclick: (event) => restore(row, event.currentTarget) }) : button('Archive', { look: 'small', icon: 'archive', 'aria-label': `Archive ${row.version}`, onclick: () => archive(row) })) },
     ],
   }), versions.some((one) => !one.isArchived) && versions.length > 1 && h('div', { class: 'padded' }, button('Archive all versions', { look: 'danger small', icon: 'archive', onclick: () => archive(null) })));
 }

@@ -9,20 +9,23 @@ import { setTheme } from '../main.js';
 import { lettersOn } from '../shortcuts.js';
 import { announce } from '../parts/toast.js';
 import { notice } from '../parts/notice.js';
+import { https, reach } from '../parts/reach.js';
 import { go } from '../router.js';
 import { setBearer } from '../state.js';
 
 export const title = 'Settings';
 
 export async function render(ctx) {
-  const about = await api.get('/ui/api/about', { signal: ctx.signal });
+  const owner = ctx.user.role === 'owner';
+  const [about, addresses] = await Promise.all([api.get('/ui/api/about', { signal: ctx.signal }), owner ? api.get('/ui/api/addresses', { signal: ctx.signal }) : null]);
   const theme = choice('theme', 'auto');
   const themes = h('fieldset', { class: 'fields' }, h('legend', null, 'Theme'), [['auto', 'As the system has it'], ['light', 'Light'], ['dark', 'Dark']].map(([name, words]) => h('div', { class: 'check' },
     h('input', { type: 'radio', name: 'theme', id: `theme-${name}`, value: name, checked: theme === name, onchange: () => setTheme(name) }), h('label', { for: `theme-${name}` }, words))));
   return h('div', { class: 'page' }, pageHead({ title }),
     h('div', { class: 'grid grid-2' },
       card('This browser', {}, themes, toggle({ label: 'Single-letter shortcuts', hint: 'u uploads, / searches, ? shows all keys.', checked: lettersOn(), onchange: (on) => choose('letters', on ? 'on' : 'off') })),
-      ctx.user.role === 'owner' ? card('Your password', {}, passwordForm(ctx)) : card('Your password', {}, notice('info', `${ctx.user.owner}, the owner of this team, can give you another password.`))),
+      owner ? card('Your password', {}, passwordForm(ctx)) : card('Your password', {}, notice('info', `${ctx.user.owner}, the owner of this team, can give you another password.`))),
+    addresses && card('Where it is reached', {}, reach(addresses), https(addresses)),
     ctx.user.operator && card('This server', {}, facts([
       ['Public address', about.publicUrl ?? 'not set: links begin with the address each request came by'],
       ['Largest upload', about.maxUpload ? `${about.maxUpload / 1048576} MiB` : 'what the disk holds'],

@@ -2,13 +2,16 @@
 import { h, replace } from '../dom.js';
 import { api } from '../api.js';
 import { go } from '../router.js';
-import { setBearer, state } from '../state.js';
+import { base, setBearer, state } from '../state.js';
 import { button, busy, linkButton } from '../parts/button.js';
 import { check, field, group, password } from '../parts/field.js';
-import { snippet } from '../parts/snippet.js';
 import { notice } from '../parts/notice.js';
 import { dropzone } from '../parts/dropzone.js';
 import { take } from '../upload.js';
+import { https, reach } from '../parts/reach.js';
+import { snippet, snippets } from '../parts/snippet.js';
+import { multipart } from '../data/apps.js';
+import { apt, directory, dnf, productUpload, updateCheck } from '../snippets.js';
 import { loadSession } from '../main.js';
 
 export const title = 'Set up';
@@ -30,8 +33,11 @@ export async function render(ctx) {
   if (!open) return over();
   // The right is a secret: it leaves the address at once, and lives in this page only.
   if (right) history.replaceState(null, '', '#/setup');
-  const repositories = await api.get('/repo', { signal: ctx.signal, quiet: true }).then(() => true, () => false);
-  return wizard(right, repositories);
+  const [repositories, addresses] = await Promise.all([
+    api.get('/repo', { signal: ctx.signal, quiet: true }).then(() => true, () => false),
+    api.get('/ui/api/addresses', { signal: ctx.signal, quiet: true }),
+  ]);
+  return wizard(right, repositories, addresses);
 }
 
 function frame(...children) {
@@ -42,7 +48,7 @@ function over() {
   return frame(h('section', { class: 'card' }, h('h1', { tabindex: '-1' }, 'This server is set up'), h('p', null, 'Or its setup link has ended: it holds for 30 minutes after the first start. The name and password made then are in the file first-run.txt in the data directory.'), h('div', { class: 'actions' }, linkButton('Sign in', '#/sign-in', { look: 'primary' }))));
 }
 
-function wizard(given, repositories) {
+function wizard(given, repositories, addresses) {
   const answers = { username: '', password: '', serve: new Set() };
   const heading = h('h1', { tabindex: '-1' });
   const where = h('p', { class: 'muted', role: 'status' });
@@ -59,11 +65,11 @@ function wizard(given, repositories) {
     replace(meter.lastChild, words);
   });
   const link = field({ label: 'Setup key', name: 'right', required: true, hint: 'The text behind right= in the link the server printed at its first start.' });
-  const wishes = [['apt', 'Debian and Ubuntu packages', 'makes the apt repository main'], ['yum', 'Fedora and RHEL packages', 'makes the yum repository rpms'], ['dir', 'Plain files', 'makes the directory repository files'], ['product', 'Builds of our own', 'makes the product first-product']].filter(([id]) => repositories || id === 'product').map(([id, label, hint]) => check({ label, hint, name: id }));
+  const wishes = [['apt', 'Debian and Ubuntu packages', 'makes the apt repository main'], ['yum', 'Fedora and RHEL packages', 'makes the yum repository rpms'], ['dir', 'Plain files', 'makes the directory repository files'], ['app', 'Desktop apps that update themselves', 'makes the app first-app with the channel stable'], ['product', 'Builds of our own', 'makes the product first-product']].filter(([id]) => repositories || ['app', 'product'].includes(id)).map(([id, label, hint]) => check({ label, hint, name: id }));
 
   const steps = [
     { title: 'Who owns this server?', fields: [name, secret, meter, !given && link], ok: () => [name, secret, !given && link].filter(Boolean).every((one) => one.check() || (one.input.focus(), false)), keep: () => Object.assign(answers, { username: name.value.trim(), password: secret.value }) },
-    { title: 'How is it reached?', fields: [reached()], ok: () => true },
+    { title: 'How is it reached?', fields: [reached(addresses)], ok: () => true },
     { title: 'What do you want to serve?', fields: [group(null, h('p', { class: 'muted' }, 'Each makes a first place to put files. None is fine too: everything can be made later.'), wishes)], ok: () => true, keep: () => { answers.serve = new Set(wishes.filter((one) => one.value).map((one) => one.fieldName)); } },
   ];
 
@@ -108,6 +114,10 @@ function wizard(given, repositories) {
     await attempt('yum', 'The yum repository', () => api.post('/repo', { name: 'rpms', type: 'yum' }));
     await attempt('dir', 'The directory repository', () => api.post('/repo', { name: 'files', type: 'dir' }));
     await attempt('product', 'The product', () => api.put('/product/create', { name: 'first-product' }));
+    await attempt('app', 'The app', async () => {
+      await api.post('/channel/create', { channel: 'stable' });
+      await api.post('/app/create', multipart({ app: 'first-app', description: '', private: false }, []));
+    });
     const key = await api.put('/register', { admin: true }).catch(() => null);
     done(key, troubles);
   }
@@ -117,6 +127,7 @@ function wizard(given, repositories) {
     replace(heading, `Welcome, ${state.user.username}`);
     replace(body, troubles.map((text) => notice('warn', text)),
       key && h('div', { class: 'stack stack-tight' }, h('h2', null, 'Your first API token'), h('p', { class: 'muted' }, 'For scripts and build servers. It is shown this once; more can be made any time under Keys.'), snippet({ label: 'API token', language: 'text', text: key })),
+      lines(answers.serve, state.user),
       dropzone({ label: 'Drop a file to begin', hint: 'or choose one', onfiles: (files) => { take(files); go('#/upload'); } }),
       h('div', { class: 'actions' }, button(key ? 'I have stored it, go on' : 'Go on', { look: 'primary', onclick: () => go('#/', { replace: true }) })));
     heading.focus();
@@ -126,13 +137,20 @@ function wizard(given, repositories) {
   return frame(card);
 }
 
-/** How this server is reached, as this browser sees it. */
-function reached() {
-  const secure = location.protocol === 'https:';
-  const local = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
-  return h('div', { class: 'stack' },
-    h('p', null, 'You reach it at'), snippet({ label: 'This address', language: 'text', text: location.origin }),
-    local && notice('info', 'This address works on this machine only. Other machines use its name or its address in the network, with the same port.'),
-    secure ? notice('ok', 'The connection is encrypted, as winget needs it.') : notice('info', 'The connection is plain HTTP. apt, dnf and downloads work with it: packages are checked by signature and digest. winget takes HTTPS only. It is switched on where the server is started, now or later: --tls-listen 0.0.0.0:8443 makes a certificate authority of your own, and the address /tls tells each machine how to trust it; --tls-cert and --tls-key take a certificate you have.'),
+/** Every address of this machine, the public one first, and what HTTPS needs. */
+function reached(found) {
+  return h('div', { class: 'stack' }, reach(found), https(found),
     h('p', { class: 'muted small' }, 'A fixed public address for links is set at the start of the server, by --public-url or PACKHOUSE_PUBLIC_URL.'));
+}
+
+/** The lines for what was chosen, for machines and build servers. */
+function lines(serve, user) {
+  const list = [
+    serve.has('apt') && apt(base(), { name: 'main' })[0],
+    serve.has('yum') && dnf(base(), { name: 'rpms' })[0],
+    serve.has('dir') && { ...directory(base(), { name: 'files' })[0], label: 'Plain files' },
+    serve.has('app') && updateCheck(base(), { app: 'first-app', channel: 'stable', owner: user.username }),
+    serve.has('product') && productUpload(base(), { name: 'first-product' }),
+  ].filter(Boolean);
+  return list.length > 0 && h('div', { class: 'stack stack-tight' }, h('h2', null, 'Lines to use it'), h('p', { class: 'muted' }, 'They stand on each one’s page too, filled in with what you put there.'), snippets(list));
 }

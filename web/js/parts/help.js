@@ -2,7 +2,7 @@
 import { h } from '../dom.js';
 import { lettersOn, shortcuts } from '../shortcuts.js';
 import { choose } from '../state.js';
-import { headed, open } from './dialog.js';
+import { headed, open } from './modal.js';
 import { toggle } from './switch.js';
 
 function keysOf(name) {

@@ -8,6 +8,7 @@ import { drawer } from './drawer.js';
 import { field, form, side } from './field.js';
 import { notice } from './notice.js';
 import { chunked, told } from '../upload.js';
+import { ARCHS, LOCALES, TYPES } from '../data/winget.js';
 
 const tenant = () => `/cloud/client/api/${encodeURIComponent(state.user.tenant)}`;
 const plain = (text) => text.replace(/[^\p{L}\p{N}]+/gu, '');
@@ -28,9 +29,30 @@ function form_(values) {
 /** Asks for what is missing and adds the version; the task then tells where it is. */
 export async function describeInstaller(task) {
   const { facts, server_filename: stored } = task.result;
-  const { guessed } = task;
+  const added = await describe({ facts, guessed: task.guessed, kind: task.kind, bytes: { server_filename: stored } });
+  if (!added) return;
+  task.described = true;
+  task.words = `is ${added.id} ${added.version}`;
+  task.href = link('/windows/:id', { id: added.id });
+  told();
+}
+
+/** What the catalog knows of an artifact, in the words of the form. */
+export function factsOf({ facts }) {
+  const inside = facts.installer ?? {};
+  const known = (value, list) => list.find((one) => one.toLowerCase() === String(value ?? '').toLowerCase());
+  const nested = (inside.nested ?? []).map((one) => ({ path: one.path, type: one.installer_type }));
+  return {
+    package_name: facts.name, package_version: facts.version, package_publisher: inside.publisher, file_architect: known(facts.arch, ARCHS), file_type: known(inside.installer_type, TYPES), file_scope: inside.scope ?? undefined,
+    package_locale: known(inside.locale, LOCALES), productcode: inside.product_code, upgradecode: inside.upgrade_code, package_family_name: inside.package_family_name,
+    file_type_nested: known(nested[0]?.type, TYPES), file_nested_path: nested[0]?.path, nested,
+  };
+}
+
+/** The form for a new version of a Windows package; `bytes` says where the installer is. Answers `{id, version}` once it is added. */
+export async function describe({ facts, guessed, kind, bytes }) {
   const packages = await api.post(`${tenant()}/get_packages`, new FormData(), { query: { include_disabled: true } });
-  await drawer({ title: 'Windows package', body: (close) => {
+  return drawer({ title: 'Windows package', body: (close) => {
     const publisher = field({ label: 'Publisher', name: 'publisher', required: true, value: facts.package_publisher ?? '', hint: 'Who made it, as people know them.' });
     const name = field({ label: 'Name', name: 'name', required: true, value: facts.package_name ?? guessed.name });
     const known = packages.find((one) => one.PACKAGE_NAME === name.value && (!publisher.value || one.PACKAGE_PUBLISHER === publisher.value));
@@ -44,8 +66,8 @@ export async function describeInstaller(task) {
     const version = field({ label: 'Version', name: 'version', required: true, value: facts.package_version ?? guessed.version });
     const arch = field({ label: 'Architecture', name: 'arch', type: 'select', value: facts.file_architect ?? ({ amd64: 'x64', arm64: 'arm64', 386: 'x86' }[guessed.arch] ?? 'x64'), options: ['x64', 'x86', 'arm64', 'arm'] });
     const scope = field({ label: 'Installs for', name: 'scope', type: 'select', value: facts.file_scope ?? 'machine', options: [['machine', 'the whole machine'], ['user', 'one user']] });
-    const type = field({ label: 'Kind of installer', name: 'type', type: 'select', value: facts.file_type ?? ({ msi: 'MSI', msix: 'MSIX', zip: 'ZIP' }[task.kind] ?? 'EXE'), options: ['EXE', 'MSI', 'MSIX', 'APPX', 'ZIP', 'INNO', 'NULLSOFT', 'WIX', 'BURN'] });
-    const zip = task.kind === 'zip';
+    const type = field({ label: 'Kind of installer', name: 'type', type: 'select', value: facts.file_type ?? ({ msi: 'MSI', msix: 'MSIX', zip: 'ZIP' }[kind] ?? 'EXE'), options: ['EXE', 'MSI', 'MSIX', 'APPX', 'ZIP', 'INNO', 'NULLSOFT', 'WIX', 'BURN'] });
+    const zip = kind === 'zip';
     const nested = zip && field({ label: 'Installer inside the archive', name: 'nested', required: true, value: facts.file_nested_path ?? '', hint: 'Its path in the archive.', list: 'installer-nested' });
     const nestedType = zip && field({ label: 'Its kind', name: 'nestedType', type: 'select', value: facts.file_type_nested ?? 'EXE', options: ['EXE', 'MSI', 'MSIX', 'APPX', 'INNO', 'NULLSOFT', 'WIX', 'BURN'] });
     return h('div', { class: 'stack' },
@@ -62,15 +84,11 @@ export async function describeInstaller(task) {
             packages.push({ PACKAGE_ID: values.id });
           }
           await api.post(`${tenant()}/add_package_version/${encodeURIComponent(values.id)}`, form_({
-            server_filename: stored, package_version: values.version, file_architect: values.arch, file_type: values.type, file_scope: values.scope, package_locale: facts.package_locale,
+            ...bytes, package_version: values.version, file_architect: values.arch, file_type: values.type, file_scope: values.scope, package_locale: facts.package_locale,
             productcode: facts.productcode, upgradecode: facts.upgradecode, package_family_name: facts.package_family_name, file_type_nested: values.nestedType, file_nested_path: values.nested,
           }));
-          task.described = true;
-          task.words = `is ${values.id} ${values.version}`;
-          task.href = link('/windows/:id', { id: values.id });
-          told();
           announce(`${values.id} ${values.version} is there`);
-          close(true);
+          close({ id: values.id, version: values.version });
         },
       }));
   } });

@@ -3,5 +3,5 @@ import { h, icon } from '../dom.js';
 
 export function notice(tone, ...words) {
   return h('div', { class: ['notice', tone !== 'info' && `notice-${tone}`], role: tone === 'bad' ? 'alert' : null },
-    icon(tone === 'info' ? 'info' : tone === 'ok' ? 'check' : 'warn'), h('div', { class: 'stack stack-tight' }, words.map((one) => (typeof one === 'string' ? h('p', null, one) : one))));
+    icon(tone === 'info' ? 'info' : tone === 'ok' ? 'check' : 'warn'), h('div', { class: 'stack stack-tight' }, words.filter(Boolean).map((one) => (typeof one === 'string' ? h('p', null, one) : one))));
 }

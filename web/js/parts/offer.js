@@ -3,9 +3,14 @@ import { h, replace } from '../dom.js';
 import { api } from '../api.js';
 import { count } from '../format.js';
 import { announce } from './toast.js';
+import { state } from '../state.js';
+import { button } from './button.js';
 import { drawer } from './drawer.js';
 import { field, form } from './field.js';
 import { notice } from './notice.js';
+
+/** Kinds of files that winget can install. */
+const INSTALLERS = new Set(['msi', 'msix', 'exe', 'zip']);
 
 /** The doors that can take an artifact by its SHA-256, with what they ask for. */
 export async function doorsFor(artifact, signal) {
@@ -23,6 +28,7 @@ export async function doorsFor(artifact, signal) {
     if (fitting.length) found.push({ id: 'repo', label: 'Repository', repos: fitting });
   }
   if (products) found.push({ id: 'product', label: 'Product version', products });
+  if (INSTALLERS.has(artifact.kind) && state.user.operator) found.push({ id: 'winget', label: 'Windows package' });
   return found;
 }
 
@@ -42,17 +48,24 @@ export async function addToProduct(product, version, digest, fileName) {
 
 export async function offerDrawer(artifact) {
   const doors = await doorsFor(artifact);
-  return drawer({ title: `Offer ${artifact.name}`, body: (close) => {
+  const done = await drawer({ title: `Offer ${artifact.name}`, body: (close) => {
     if (!doors.length) return notice('info', 'No door can take this file yet.', 'Make a repository or a product first; then come back.');
     const box = h('div', { class: 'stack' });
     const draw = (id) => {
       const door = doors.find((one) => one.id === id);
+      if (door.id === 'winget') {
+        replace(box, h('p', { class: 'muted' }, 'What the installer says of itself is filled in; you check it.'), h('div', { class: 'actions' }, button('Describe the package…', { look: 'primary', onclick: () => close('winget') }), button('Cancel', { onclick: () => close() })));
+        return;
+      }
       replace(box, door.id === 'repo' ? repoForm(artifact, door.repos, close) : productForm(artifact, door.products, close));
     };
     const choice = field({ label: 'Through', name: 'door', type: 'select', options: doors.map((one) => [one.id, one.label]), onchange: (event) => draw(event.target.value) });
     draw(doors[0].id);
     return h('div', { class: 'stack' }, h('p', { class: 'muted' }, 'The file is stored once, however many doors offer it.'), doors.length > 1 && choice, box);
   } });
+  if (done !== 'winget') return done;
+  const { describe, factsOf } = await import('./installer.js');
+  return describe({ facts: factsOf(artifact), guessed: { name: artifact.name, version: artifact.version ?? '', arch: artifact.arch ?? '' }, kind: artifact.kind, bytes: { sha256: artifact.digest } });
 }
 
 /** Adds several artifacts to one repository; what does not fit its type is refused by the server as a whole. */

@@ -2,7 +2,7 @@
 import { h, icon, replace, uid } from '../dom.js';
 import { api } from '../api.js';
 import { go, link } from '../router.js';
-import { open } from './dialog.js';
+import { open } from './modal.js';
 
 export async function palette(places, findArtifacts) {
   const id = uid('palette');
