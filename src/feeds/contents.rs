@@ -345,6 +345,7 @@ pub fn copy(desk: &Desk, name: &str, source: &str, kind: &str, who: &str) -> Res
             prepared: BTreeMap::new(),
             staged: Vec::new(),
             uploaded: None,
+            arrival: None,
             always: false,
             who: who.to_owned(),
             address: None,

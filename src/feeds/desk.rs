@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::feeds::bundle::export::Bundles;
 use crate::feeds::model::keys;
 use crate::formats::openpgp::{KeyKind, SigningKey};
 use crate::store::Store;
@@ -21,6 +22,8 @@ pub struct Desk {
     pub clock: Arc<Clock>,
     locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
     key: Mutex<Option<Arc<Key>>>,
+    /// Bundles that are being sent, so that those who fetch the same one share it.
+    pub(super) bundles: Bundles,
 }
 
 /// The key that signs every repo (`repos.md` §15).
@@ -61,6 +64,14 @@ impl Key {
         self.key.sign_detached(bytes, self.clock.now().seconds()).map_err(broken)
     }
 
+    /// The same with a date of its own, in seconds: the same bytes at every call.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn sign_as_of(&self, bytes: &[u8], when: i64) -> Result<String> {
+        self.key.sign_detached(bytes, when.max(self.key.created())).map_err(broken)
+    }
+
     /// The text with its signature around it.
     ///
     /// # Errors
@@ -77,7 +88,7 @@ fn broken(fault: crate::formats::fault::Fault) -> Error {
 impl Desk {
     /// The memory of a server that has answered nothing yet.
     pub fn new(store: Arc<Store>, clock: Arc<Clock>) -> Desk {
-        Desk { store, clock, locks: Mutex::default(), key: Mutex::default() }
+        Desk { store, clock, locks: Mutex::default(), key: Mutex::default(), bundles: Bundles::default() }
     }
 
     /// Runs `work` while nobody else changes the repo called `name`.

@@ -1,5 +1,6 @@
 //! Repositories and packages, row by row (`repos.md`).
 
+mod bundles;
 mod packages;
 mod repos;
 mod trees;
