@@ -92,7 +92,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     })
     .map_err(|e| format!("cannot wait for the stop signal: {e}"))?;
 
-    let clock = Arc::new(Clock::default());
+    let clock = Arc::new(Clock::of_program());
     let store = Store::open(&options.data, Options::default()).map_err(|e| e.message)?;
     wiring::register_rules(&store, &clock);
     let first = FirstRun::from_environment(|name| std::env::var(name).ok());
@@ -129,7 +129,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     let app = App {
         store: store.clone(),
         identity: identity.clone(),
-        clock,
+        clock: clock.clone(),
         settings: settings.clone(),
         rooms: Arc::new(rooms),
     };
@@ -158,11 +158,15 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
     }
     let mut kept = Instant::now();
     let pause = if certificates.is_some() { CERTIFICATES } else { HOUSEKEEPING };
-    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+    while stopped.recv_timeout(clock.pause(pause)) == Err(RecvTimeoutError::Timeout) {
         if let Some(certificates) = &certificates {
             certificates.look_again();
         }
-        if kept.elapsed() >= HOUSEKEEPING {
+        let moved = clock.was_moved();
+        if moved {
+            syncs.reschedule();
+        }
+        if moved || kept.elapsed() >= HOUSEKEEPING {
             kept = Instant::now();
             keep_house(&identity, &jobs);
         }

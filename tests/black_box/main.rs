@@ -11,6 +11,9 @@
 mod apps;
 #[allow(dead_code, reason = "each module takes the tools it needs")]
 mod client;
+#[cfg(feature = "crash-points")]
+#[allow(dead_code, reason = "each module takes the tools it needs")]
+mod clock;
 mod console;
 #[cfg(feature = "crash-points")]
 mod crash;

@@ -18,6 +18,8 @@ mod robust;
 mod team;
 mod telemetry;
 mod tenants;
+#[cfg(feature = "crash-points")]
+mod times;
 mod updaters;
 mod uploads;
 
