@@ -151,9 +151,7 @@ fn warnings(judged: &Judged, old: Option<&Repo>, state: &Digest) -> Vec<String> 
 /// How the repo is to be published. What it keeps and follows is decided here.
 fn options_of(judged: &Judged, old: Option<&Repo>) -> Result<Options> {
     let ours = match old {
-        Some(old) => {
-            Options { retain: old.options.retain, follow: old.options.follow.clone(), ..Options::default() }
-        }
+        Some(old) => Options { retain: old.options.retain, follow: old.options.follow.clone(), ..Options::default() },
         None => Options::default(),
     };
     let mut given = judged.manifest.options.clone();

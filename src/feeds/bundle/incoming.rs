@@ -165,7 +165,9 @@ impl<'a> Incoming<'a> {
             }
         };
         if received != digest {
-            return Err(Error::invalid(format!("{directory}{digest} is damaged: its bytes have the shasum {received}")));
+            return Err(Error::invalid(format!(
+                "{directory}{digest} is damaged: its bytes have the shasum {received}"
+            )));
         }
         let files = if extra { &mut self.extra } else { &mut self.packages };
         files.insert(digest, loose);
@@ -212,8 +214,7 @@ pub(super) fn judge_here(tx: &ReadTx, manifest: &Manifest, digest: &Digest, repl
 }
 
 fn check_named(judged: &Judged, extra: bool, digest: &Digest, size: u64) -> Result<()> {
-    let (directory, files) =
-        if extra { (super::EXTRA, &judged.extra) } else { (super::BLOBS, &judged.packages) };
+    let (directory, files) = if extra { (super::EXTRA, &judged.extra) } else { (super::BLOBS, &judged.packages) };
     match files.get(digest) {
         Some(named) if *named == size => Ok(()),
         Some(named) => {

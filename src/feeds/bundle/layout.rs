@@ -173,7 +173,16 @@ impl<T> Layout<T> {
         line.extend_from_slice(name.as_bytes());
         if large || far {
             put16(&mut line, 1);
-            put16(&mut line, if large && far { 24 } else if large { 16 } else { 8 });
+            put16(
+                &mut line,
+                if large && far {
+                    24
+                } else if large {
+                    16
+                } else {
+                    8
+                },
+            );
             if large {
                 put64(&mut line, entry.size);
                 put64(&mut line, entry.size);

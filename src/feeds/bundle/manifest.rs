@@ -275,8 +275,10 @@ pub(super) fn time(seconds: i64) -> String {
 /// Whether metadata of this type is passed through and not made here.
 fn is_extra(kind: &str) -> bool {
     const OURS: [&str; 3] = ["primary", "filelists", "other"];
-    let plain = (1..=64).contains(&kind.len()) && kind.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
-    plain && !OURS.iter().any(|ours| kind.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
+    let plain =
+        (1..=64).contains(&kind.len()) && kind.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c));
+    plain
+        && !OURS.iter().any(|ours| kind.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')))
 }
 
 #[cfg(test)]

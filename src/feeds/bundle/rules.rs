@@ -67,7 +67,9 @@ fn check_base(here: Option<&Here>, bundle: &Manifest) -> Result<(), Error> {
         None => "export all of it".to_owned(),
     };
     let generation = base.generation;
-    Err(Error::conflict(format!("the bundle goes on from generation {generation} of repo {name}, which is not here; {sentence}")))
+    Err(Error::conflict(format!(
+        "the bundle goes on from generation {generation} of repo {name}, which is not here; {sentence}"
+    )))
 }
 
 #[cfg(test)]

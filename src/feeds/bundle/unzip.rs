@@ -432,7 +432,8 @@ mod tests {
     #[test]
     fn what_is_not_stored_plainly_is_refused_in_words() {
         let good = sample();
-        for (at, value, words) in [(6, 1, "encrypted"), (6, 8, "how long"), (8, 8, "compressed"), (22, 9, "two sizes")] {
+        for (at, value, words) in [(6, 1, "encrypted"), (6, 8, "how long"), (8, 8, "compressed"), (22, 9, "two sizes")]
+        {
             let mut bad = good.clone();
             bad[at] = value;
             let refused = read(&bad).map(|seen| seen.0).unwrap_err();

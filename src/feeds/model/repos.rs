@@ -67,7 +67,8 @@ pub struct Import {
 impl Import {
     /// What the audit trail says of it.
     pub fn subject(&self, repo: &str) -> String {
-        let signer = self.signer.as_ref().map_or_else(|| "taken on trust".to_owned(), |print| format!("signed by {print}"));
+        let signer =
+            self.signer.as_ref().map_or_else(|| "taken on trust".to_owned(), |print| format!("signed by {print}"));
         format!("{repo} from generation {} of elsewhere, {signer}", self.generation)
     }
 }

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{self, Holder};
 use crate::clock::Time;
 use crate::error::Result;
-use crate::feeds::model::{Set, history};
 use crate::feeds::model::repos::{self, Snapshot};
 use crate::feeds::model::sets::{self, Hand};
+use crate::feeds::model::{Set, history};
 use crate::ids::Digest;
 use crate::store::table::{Read, Table, WriteTx};
 

@@ -170,7 +170,8 @@ fn a_bundle_is_a_plain_archive_of_known_length() {
     let same = server.send(Request::get("/repo/r/export").header("If-None-Match", &tag));
     assert_eq!(same.status, 304);
     for from in [0, 1, 29, 30, 31, 200, bundle.len() / 2, bundle.len() - 30, bundle.len() - 1] {
-        let request = Request::get("/repo/r/export").header("Range", &format!("bytes={from}-")).header("If-Range", &tag);
+        let request =
+            Request::get("/repo/r/export").header("Range", &format!("bytes={from}-")).header("If-Range", &tag);
         let rest = server.send(request);
         assert_eq!((rest.status, rest.body.as_slice()), (206, &bundle[from..]), "from {from}");
     }
@@ -505,7 +506,8 @@ fn a_bundle_comes_in_every_form_an_upload_has() {
     });
     to.send(chunked).is_json(200);
     let (content_type, body) = Form::new().text("note", "x").finish();
-    to.send(Request::post("/import").token(ADMIN).body(&content_type, body)).is_error_naming(400, "no part with a file");
+    to.send(Request::post("/import").token(ADMIN).body(&content_type, body))
+        .is_error_naming(400, "no part with a file");
     let bearer = Request::post("/import").header("Authorization", &format!("Bearer {ADMIN}"));
     to.send(bearer.expect_continue().body("application/zip", bundle)).is_json(200);
 }
@@ -603,9 +605,10 @@ fn a_large_bundle_leaves_memory_flat() {
     create(&from, &json!({ "name": "r", "type": "dir" }));
     let block = noise(3, 1 << 20);
     let request = Request::post("/package?filename=large&repo=r").token(ADMIN);
-    let sent = from.send(request.sized("application/octet-stream", SIZE, move |out| {
-        (0..SIZE >> 20).try_for_each(|_| out.write_all(&block))
-    }));
+    let sent =
+        from.send(request.sized("application/octet-stream", SIZE, move |out| {
+            (0..SIZE >> 20).try_for_each(|_| out.write_all(&block))
+        }));
     let sum = sent.is_json(201)["shasum"].as_str().unwrap().to_owned();
     for server in [&from, &to] {
         server.forget_peak();
@@ -616,9 +619,9 @@ fn a_large_bundle_leaves_memory_flat() {
     let length: u64 = head.header("Content-Length").unwrap().parse().unwrap();
     assert!(length > SIZE);
     let (give, take) = sync_channel::<Vec<u8>>(8);
-    let request = Request::post("/import").token(ADMIN).sized("application/zip", length, move |out| {
-        take.into_iter().try_for_each(|block| out.write_all(&block))
-    });
+    let request = Request::post("/import")
+        .token(ADMIN)
+        .sized("application/zip", length, move |out| take.into_iter().try_for_each(|block| out.write_all(&block)));
     let answer = std::thread::scope(|scope| {
         let importing = scope.spawn(|| to.send(request));
         source.body_into(u64::MAX, &mut |block| give.send(block.to_vec()).unwrap());
@@ -643,7 +646,8 @@ fn die_at(name: &str, home: &crate::rig::Home, bundle: &[u8]) {
         let Ok(mut server) = home.server().env("PACKHOUSE_CRASH_AT", &point).try_start() else { continue };
         let mut wire = crate::wire::Wire::open(server.address());
         let length = bundle.len();
-        let head = format!("POST /import HTTP/1.1\r\nHost: x\r\nX-Api-Token: {ADMIN}\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("POST /import HTTP/1.1\r\nHost: x\r\nX-Api-Token: {ADMIN}\r\nContent-Length: {length}\r\n\r\n");
         // The server may die while it is written to.
         let _ = wire.send(head).and_then(|()| wire.send(bundle));
         let status = server.wait();
@@ -666,7 +670,8 @@ fn an_import_that_dies_leaves_nothing_or_all() {
     create(&server, &json!({ "name": "kept", "type": "dir" }));
     trust(&server, &from).is_json(201);
     stop(server);
-    for point in ["stage-created", "body-complete", "bundle-received", "batch-flushed", "renamed", "directory-flushed"] {
+    for point in ["stage-created", "body-complete", "bundle-received", "batch-flushed", "renamed", "directory-flushed"]
+    {
         die_at(point, &home, &bundle);
         let server = home.start();
         let repos = server.send(Request::get("/repo")).is_json(200);
