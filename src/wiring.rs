@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Time};
 use crate::error::Result;
 use crate::feeds::sync::Syncs;
-use crate::feeds::{Desk, housekeeping};
+use crate::feeds::{Desk, follow, housekeeping};
 use crate::jobs::Jobs;
 use crate::store::Store;
 use crate::{audit, catalog};
@@ -84,11 +84,16 @@ pub fn start_jobs(
         let Some(desk) = weak.upgrade() else { return Ok("the server stopped".to_owned()) };
         let removed = housekeeping::expire(&desk, "packhouse")?;
         let renewed = housekeeping::renew(&desk, "packhouse")?;
+        follow::catch_up(&desk)?;
         Ok(format!("{} files of past generations removed, {renewed} repos published anew", removed.files))
     });
     jobs.every(FEEDS_PERIOD, "feeds", "generations");
+    follow::register(&jobs, desk);
     let syncs = Syncs::open(store, clock, &jobs, roots, data.to_owned())?;
     jobs.start()?;
+    if let Err(error) = follow::catch_up(desk) {
+        log::warn!("repos that follow others were not looked at: {error:?}");
+    }
     syncs.start_schedule();
     Ok((jobs, syncs))
 }

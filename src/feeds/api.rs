@@ -9,6 +9,7 @@ use crate::audit;
 use crate::error::{Error, Result};
 use crate::feeds::bundle::import;
 use crate::feeds::links::{Base, segment};
+use crate::feeds::model::follow as followers;
 use crate::feeds::model::repos::{self, Options, Repo};
 use crate::feeds::model::sets::{self, Hand};
 use crate::feeds::model::{Change, Extras, Set, Type, trees};
@@ -51,17 +52,16 @@ pub fn create(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     Ok(Response::json(201, &json!({ "uri": uri })).header("Location", uri))
 }
 
-fn make(app: &App, who: &Principal, request: &Request, name: &str, kind: Type, options: Options) -> Result<Repo> {
+fn make(app: &App, who: &Principal, request: &Request, name: &str, kind: Type, options: Options) -> Result<()> {
     let wanted = Wanted::new(name, None, kind, options, who, request);
-    Ok(publish::publish(desk(app)?, wanted)?.repo)
+    publish::publish(desk(app)?, wanted).map(drop)
 }
 
 /// `GET /repo/NAME`.
 pub fn get(app: &App, _: &Principal, request: &mut Request) -> Result<Response> {
     let name = request.params.get("name")?;
     let base = Base::of(app, request)?;
-    let repo = app.store.read(|tx| repos::get(tx, &name))?.ok_or_else(|| rules::unknown_repo(&name))?;
-    Ok(Response::json(200, &shown(&base, &name, &repo)))
+    Ok(Response::json(200, &look(app, &base, &name)?))
 }
 
 /// `PUT /repo/NAME`: makes it, or publishes it with other options.
@@ -79,7 +79,7 @@ pub fn put(app: &App, who: &Principal, request: &mut Request) -> Result<Response
         return Err(Error::invalid("the name in the body is not that of the address"));
     }
     let kind = kind(&fields)?;
-    let (status, repo) = desk(app)?.alone(&name, || match app.store.read(|tx| repos::get(tx, &name))? {
+    let status = desk(app)?.alone(&name, || match app.store.read(|tx| repos::get(tx, &name))? {
         Some(old) => {
             if kind.is_some_and(|kind| kind != old.kind) {
                 let sentence = format!("repo {name} is of type {}, which cannot be changed", old.kind.word());
@@ -89,15 +89,15 @@ pub fn put(app: &App, who: &Principal, request: &mut Request) -> Result<Response
             let kind = old.kind;
             let extras = app.store.read(|tx| sets::extras(tx, &Set::Repo(name.clone())))?;
             let wanted = Wanted { extras, ..Wanted::new(&name, Some(old), kind, options, who, request) };
-            Ok((200, publish::publish(desk(app)?, wanted)?.repo))
+            publish::publish(desk(app)?, wanted).map(|_| 200)
         }
         None => {
             let kind = kind.ok_or_else(|| Error::invalid("type is missing: it is yum, apt or dir"))?;
             let options = options::read(kind, &fields, Options::default())?;
-            Ok((201, make(app, who, request, &name, kind, options)?))
+            make(app, who, request, &name, kind, options).map(|()| 201)
         }
     })?;
-    let response = Response::json(status, &shown(&base, &name, &repo));
+    let response = Response::json(status, &look(app, &base, &name)?);
     Ok(if status == 201 { response.header("Location", base.repo(&name)) } else { response })
 }
 
@@ -110,6 +110,8 @@ pub fn delete(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
         app.store.commit(move |tx| {
             let repo = repos::get(tx, &subject)?.ok_or_else(|| rules::unknown_repo(&subject))?;
             let hand = Hand { store: &store, who: &label, now };
+            followers::forget(tx, &subject, repo.options.follow.as_ref())?;
+            followers::end(tx, hand, &Set::Repo(subject.clone()))?;
             trees::remove_repo(tx, hand, &subject, repo.generation)?;
             audit::note(tx, now, &label, "repo.delete", &subject, Some(address))
         })
@@ -117,7 +119,18 @@ pub fn delete(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     Ok(Response::json(200, &json!({ "deleted": name })))
 }
 
-/// A repo as it is shown.
+/// A repo as it is shown, and how its last copy of what it follows went.
+fn look(app: &App, base: &Base, name: &str) -> Result<Map<String, Value>> {
+    let (repo, copy) = app.store.read(|tx| {
+        let repo = repos::get(tx, name)?.ok_or_else(|| rules::unknown_repo(name))?;
+        Ok((repo, followers::last(tx, name)?))
+    })?;
+    let mut shown = shown(base, name, &repo);
+    let copied = json!({ "at": copy.at.map(|time| time.rfc3339()), "error": copy.error });
+    shown.insert("followed".to_owned(), if repo.options.follow.is_some() { copied } else { Value::Null });
+    Ok(shown)
+}
+
 fn shown(base: &Base, name: &str, repo: &Repo) -> Map<String, Value> {
     let mut shown = Map::new();
     let fields = [

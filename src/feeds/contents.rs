@@ -9,7 +9,7 @@ use crate::catalog;
 use crate::error::{Error, Kind, Result};
 use crate::feeds::body::{self, Asked, Names, Wish};
 use crate::feeds::model::packages::{self, Prepared};
-use crate::feeds::model::repos::{self, Repo};
+use crate::feeds::model::repos::{self, Follow, Repo};
 use crate::feeds::model::{Change, Extras, Member, Package, PackageType, Set, Type, sets};
 use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::publish::{self, Outcome, Wanted, paths};
@@ -329,13 +329,16 @@ pub(super) fn source_type(tx: &ReadTx, source: &Set) -> Result<Type> {
     }
 }
 
-/// A change of a repo by the server itself: it becomes a copy of `source`.
+/// A change of a repo by the server itself: it becomes a copy of the `source` it follows.
 ///
 /// # Errors
-/// As [`sync`].
-pub fn copy(desk: &Desk, name: &str, source: &str, kind: &str, who: &str) -> Result<Outcome> {
+/// As [`sync`]; `Conflict` when it follows something else by now.
+pub fn copy(desk: &Desk, name: &str, source: &Follow, who: &str) -> Result<Outcome> {
     desk.alone(name, || {
         let repo = desk.store.read(|tx| repos::get(tx, name))?.ok_or_else(|| rules::unknown_repo(name))?;
+        if repo.options.follow.as_ref() != Some(source) {
+            return Err(Error::conflict(format!("repo {name} follows something else by now")));
+        }
         let mut wanted = Wanted {
             name: name.to_owned(),
             kind: repo.kind,
@@ -351,7 +354,7 @@ pub fn copy(desk: &Desk, name: &str, source: &str, kind: &str, who: &str) -> Res
             address: None,
             old: Some(repo.clone()),
         };
-        sync(desk, &mut wanted, &repo, source, kind)?;
+        sync(desk, &mut wanted, &repo, &source.name, &source.kind)?;
         publish::publish(desk, wanted)
     })
 }

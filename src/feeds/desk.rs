@@ -2,7 +2,7 @@
 //! that signs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::feeds::bundle::export::Bundles;
 use crate::feeds::model::keys;
 use crate::formats::openpgp::{KeyKind, SigningKey};
+use crate::jobs::Jobs;
 use crate::store::Store;
 
 /// The room's memory; one per server. What works without a request (schedules, syncs) is given this alone.
@@ -24,6 +25,7 @@ pub struct Desk {
     key: Mutex<Option<Arc<Key>>>,
     /// Bundles that are being sent, so that those who fetch the same one share it.
     pub(super) bundles: Bundles,
+    jobs: OnceLock<Jobs>,
 }
 
 /// The key that signs every repo (`repos.md` §15).
@@ -88,7 +90,24 @@ fn broken(fault: crate::formats::fault::Fault) -> Error {
 impl Desk {
     /// The memory of a server that has answered nothing yet.
     pub fn new(store: Arc<Store>, clock: Arc<Clock>) -> Desk {
-        Desk { store, clock, locks: Mutex::default(), key: Mutex::default(), bundles: Bundles::default() }
+        Desk {
+            store,
+            clock,
+            locks: Mutex::default(),
+            key: Mutex::default(),
+            bundles: Bundles::default(),
+            jobs: OnceLock::new(),
+        }
+    }
+
+    /// Says where work goes that outlives a request; once, at the start.
+    pub fn set_jobs(&self, jobs: &Jobs) {
+        self.jobs.get_or_init(|| jobs.clone());
+    }
+
+    /// Where work goes that outlives a request.
+    pub fn jobs(&self) -> Option<&Jobs> {
+        self.jobs.get()
     }
 
     /// Runs `work` while nobody else changes the repo called `name`.

@@ -7,6 +7,7 @@ mod clients;
 pub mod contents;
 pub mod desk;
 pub mod entry;
+pub mod follow;
 pub mod housekeeping;
 mod index_page;
 pub mod links;

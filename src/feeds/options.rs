@@ -121,6 +121,7 @@ fn read_follow(given: &Value) -> Result<Follow> {
     let text = |key: &str| given.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let follow = Follow { name: text("name"), kind: text("type") };
     match follow.kind.as_str() {
+        "snapshot" => Err(Error::invalid("a snapshot never changes; sync from it once instead of following it")),
         "upstream" | "repo" if rules::is_name(&follow.name) => Ok(follow),
         _ => Err(Error::invalid("follow needs the name and the type (upstream or repo) of what is to be followed")),
     }

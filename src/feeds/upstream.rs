@@ -97,6 +97,9 @@ pub struct Upstream {
     /// Packages in the set.
     #[serde(default)]
     pub packages: u64,
+    /// Grows with every change of the set.
+    #[serde(default)]
+    pub changes: u64,
     /// By what an unchanged upstream is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
@@ -253,6 +256,7 @@ pub fn create(tx: &WriteTx, name: &str, definition: &Definition, now: Time) -> R
         synced: None,
         verified: false,
         packages: 0,
+        changes: 0,
         mark: None,
         date: None,
     };
@@ -366,6 +370,7 @@ pub fn note_good(tx: &WriteTx, name: &str, revision: u64, outcome: &Outcome, now
         upstream.packages = packages;
     }
     if outcome.changed {
+        upstream.changes += 1;
         upstream.updated = now;
     }
     UPSTREAMS.put(tx, name, &upstream)

@@ -10,8 +10,8 @@ use crate::audit;
 use crate::error::{Error, Kind, Result};
 use crate::feeds::entry;
 use crate::feeds::links::Base;
-use crate::feeds::model::Set;
 use crate::feeds::model::sets::Hand;
+use crate::feeds::model::{Set, follow};
 use crate::feeds::rules;
 use crate::feeds::sync::{LONGEST_WAIT, Syncs, is_open};
 use crate::feeds::upstream::{self, State, Sync, Upstream};
@@ -78,7 +78,9 @@ pub fn delete(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     let (label, address) = (who.label(), request.peer.ip());
     let running = app.store.commit(move |tx| {
         let running = upstream::last_sync(tx, &deleted)?.filter(|sync| is_open(sync.state));
-        upstream::delete(tx, Hand { store: &store, who: &label, now }, &deleted)?;
+        let hand = Hand { store: &store, who: &label, now };
+        upstream::delete(tx, hand, &deleted)?;
+        follow::end(tx, hand, &Set::Upstream(deleted.clone()))?;
         audit::note(tx, now, &label, "upstream.delete", &deleted, Some(address))?;
         Ok(running.map(|sync| sync.id))
     })?;

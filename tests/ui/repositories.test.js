@@ -97,3 +97,22 @@ test('an upstream that is a directory: copied, shown, published', async () => {
     }
   }
 });
+
+test('a repository that follows an upstream', async () => {
+  const page = await browser.open(server);
+  await page.visit('#/repositories/files?tab=settings');
+  await page.getByLabel('Source', { exact: true }).selectOption('upstream vendor');
+  await page.judge('repository-follow');
+  await page.locator('form', { has: page.getByLabel('Source', { exact: true }) }).getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Follows upstream vendor').waitFor();
+  await page.close_();
+  const end = Date.now() + 30_000;
+  for (;;) {
+    const { packages, followed } = await (await fetch(`${server.base}/repo/files`)).json();
+    if (packages === 1 && followed.at) break;
+    assert.ok(Date.now() < end, 'the first copy was not made');
+    await new Promise((go) => setTimeout(go, 50));
+  }
+  const listed = await (await fetch(`${server.base}/repo/files/index.json`)).json();
+  assert.deepEqual(listed.files.map((file) => file.filename), ['read me.txt']);
+});

@@ -8,13 +8,14 @@ use crate::audit;
 use crate::catalog;
 use crate::clock::Time;
 use crate::error::{Error, Result};
+use crate::feeds::model::follow as followers;
 use crate::feeds::model::history::{self, Step};
 use crate::feeds::model::packages::{self, Prepared};
 use crate::feeds::model::repos::{self, Import, Options, Repo};
 use crate::feeds::model::sets::{self, Hand};
 use crate::feeds::model::trees::{self, Edition, File, Gone};
 use crate::feeds::model::{Change, Counts, Extras, Member, Package, Set, Type};
-use crate::feeds::{Desk, rules};
+use crate::feeds::{Desk, follow, rules};
 use crate::formats::Facts;
 use crate::ids::Digest;
 use crate::store::table::Read;
@@ -177,7 +178,10 @@ pub fn publish(desk: &Desk, mut wanted: Wanted) -> Result<Outcome> {
         made.extend(arrival.files);
         arrival.import
     });
-    commit(desk, wanted, Next { repo, edition, made, step, import }, files, now)
+    let (name, followed) = (wanted.name.clone(), wanted.old.as_ref().and_then(|old| old.options.follow.clone()));
+    let outcome = commit(desk, wanted, Next { repo, edition, made, step, import }, files, now)?;
+    follow::published(desk, &name, outcome.repo.options.follow != followed);
+    Ok(outcome)
 }
 
 /// Which packages come and which go.
@@ -316,6 +320,8 @@ fn commit(desk: &Desk, wanted: Wanted, next: Next, files: Vec<Staged>, now: Time
         if there.as_ref().map(|repo| repo.generation) != old.as_ref().map(|repo| repo.generation) {
             return Err(Error::conflict(format!("repo {name} was changed meanwhile")));
         }
+        let mut repo = repo.clone();
+        followers::settle(tx, &name, old.as_ref(), there.as_ref(), &mut repo)?;
         for digest in change.put.keys().filter(|digest| !prepared.contains_key(digest)) {
             if !packages::is_known(tx, digest)? {
                 return Err(Error::conflict(format!("package {digest} was deleted meanwhile")));

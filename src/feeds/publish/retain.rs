@@ -1,7 +1,7 @@
 //! Retention: old packages leave by themselves when a repo changes (`repos.md` §19.4).
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Time;
 use crate::error::Result;
@@ -22,8 +22,10 @@ pub(super) fn apply(desk: &Desk, wanted: &mut Wanted, now: Time) -> Result<()> {
     let Some(retain) = wanted.options.retain else { return Ok(()) };
     // By name and architecture.
     let mut lines: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
+    let mut held = BTreeSet::new();
     desk.store.read(|tx| {
         let mut members = sets::members(tx, &Set::Repo(wanted.name.clone()))?;
+        held.extend(members.keys().copied());
         members.extend(wanted.change.put.iter().map(|(digest, member)| (*digest, member.clone())));
         for digest in &wanted.change.removed {
             members.remove(digest);
@@ -54,7 +56,10 @@ pub(super) fn apply(desk: &Desk, wanted: &mut Wanted, now: Time) -> Result<()> {
             let stale = versions > 1 && oldest.is_some_and(|oldest| *known < oldest);
             if surplus || stale {
                 wanted.change.put.remove(digest);
-                wanted.change.removed.push(*digest);
+                // What never was in the repo need not leave it: else a change that comes to nothing would publish.
+                if held.contains(digest) {
+                    wanted.change.removed.push(*digest);
+                }
             }
         }
     }

@@ -11,6 +11,8 @@ use serde_json::json;
 
 use crate::clock::{Clock, Time};
 use crate::error::{Error, Kind, Result};
+use crate::feeds::follow;
+use crate::feeds::model::Set;
 use crate::feeds::upstream::{self, Counts, State, Sync, Upstream};
 use crate::jobs::{Context, JobId, Jobs, NewJob};
 use crate::store::Store;
@@ -194,10 +196,14 @@ impl Syncs {
             record: &record,
         };
         let outcome = self.watched(context, &run, &progress);
+        let good = matches!(&outcome, Ok(done) if !done.not_modified);
         let outcome = self.conclude(&store, &name, &record, &progress, outcome);
         self.running().remove(&name);
         self.tell();
         self.schedule.wake();
+        if good {
+            follow::changed(&store, &self.jobs, &Set::Upstream(name), self.clock.now());
+        }
         outcome
     }
 

@@ -176,6 +176,7 @@ mod tests {
             synced: None,
             verified: false,
             packages: 0,
+            changes: 0,
             mark: None,
             date: None,
         };

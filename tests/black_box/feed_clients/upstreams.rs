@@ -178,3 +178,48 @@ fn one_server_copies_another() {
         second.publish_upstream(&json!({ "name": kind, "type": kind }));
     }
 }
+
+#[test]
+fn apt_sees_what_a_follower_of_a_follower_has() {
+    let (server, made, gpg) = (Packhouse::start(), folder(), Gpg::new());
+    let publish = |version: &str| {
+        let pool = made.path().join("pool");
+        fs::create_dir_all(&pool).unwrap();
+        Package::new("tool", version, "amd64").deb(&pool);
+        let index = made.path().join("dists/real/main/binary-amd64");
+        fs::create_dir_all(&index).unwrap();
+        let packages = run(command(&["apt-ftparchive", "packages", "pool"]).current_dir(made.path()));
+        fs::write(index.join("Packages"), packages).unwrap();
+        let release = run(command(&["apt-ftparchive", "release"])
+            .args(["-o", "APT::FTPArchive::Release::Suite=real", "-o", "APT::FTPArchive::Release::Components=main"])
+            .args(["-o", "APT::FTPArchive::Release::Architectures=amd64", "dists/real"])
+            .current_dir(made.path()));
+        let place = made.path().join("dists/real/Release");
+        fs::write(&place, release).unwrap();
+        sign(&gpg, &place);
+    };
+    publish("1.0");
+    let path = format!("{} real main", made.path().display());
+    server.make_upstream(&json!({ "name": "up", "type": "apt", "path": path, "key": gpg.public() }), "done");
+    server.make_repo(&json!({ "name": "test", "type": "apt", "follow": { "name": "up", "type": "upstream" } }));
+    server.make_repo(&json!({ "name": "prod", "type": "apt", "follow": { "name": "test", "type": "repo" } }));
+    let root = AptRoot::new();
+    root.sources("it.sources", server.fetched("/repo/prod/packhouse.sources"));
+    let wait_for_count = |count: usize| {
+        crate::server::wait_for("the chain of copies", || {
+            let packages: Value = serde_json::from_slice(&server.fetched("/repo/prod/packages")).unwrap();
+            (packages.as_object().unwrap().len() == count).then_some(())
+        });
+    };
+    wait_for_count(1);
+    root.update();
+    root.install(&["tool"]);
+    assert_eq!(root.version_of("tool"), "1.0");
+    publish("2.0");
+    let answer = server.send(crate::client::Request::put("/upstream/up?wait=50").token(crate::server::ADMIN));
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    wait_for_count(2);
+    root.update();
+    run(root.apt(&["dist-upgrade"]));
+    assert_eq!(root.version_of("tool"), "2.0");
+}

@@ -3,6 +3,7 @@
 mod apt;
 mod dir;
 mod doors;
+mod follow;
 mod hostile;
 mod mirror;
 mod repo;

@@ -12,6 +12,7 @@ import { drawer } from '../parts/drawer.js';
 import { dropzone } from '../parts/dropzone.js';
 import { empty } from '../parts/empty.js';
 import { field, form } from '../parts/field.js';
+import { notice } from '../parts/notice.js';
 import { packageTable } from '../parts/packages.js';
 import { card, facts, pageHead } from '../parts/page.js';
 import { progress } from '../parts/progress.js';
@@ -29,9 +30,10 @@ export async function render(ctx, { name }) {
   const add = () => addDrawer(repo, ctx);
   return h('div', { class: 'page' },
     pageHead({
-      title: name, badges: [badge(repo.type, 'accent', { plain: true }), h('span', { class: 'muted small' }, `${count(repo.packages, 'package')}, ${bytes(repo.size)}, published `, time(repo.updated_at))],
+      title: name, badges: [badge(repo.type, 'accent', { plain: true }), h('span', { class: 'muted small' }, `${count(repo.packages, 'package')}, ${bytes(repo.size)}, published `, time(repo.updated_at)), repo.follow && badge(`Follows ${repo.follow.type === 'upstream' ? 'upstream' : 'repository'} ${repo.follow.name}`, 'info')],
       actions: [button('Copy from…', { icon: 'sync', onclick: () => copyDrawer(repo, ctx) }), button('Add packages', { look: 'primary', icon: 'plus', onclick: add })],
     }),
+    repo.followed?.error && notice('bad', `The last copy from ${repo.follow.name} failed. What was published before is still served.`, h('p', { class: 'wrap' }, repo.followed.error)),
     tabs({ label: name, chosen: ctx.query.get('tab') ?? 'packages', onchange: (tab) => history.replaceState(null, '', link('/repositories/:name', { name }, { tab: tab === 'packages' ? '' : tab })), items: [
       { id: 'packages', label: 'Packages', render: () => packageTable({
         caption: `Packages of ${name}`, packages, pick: true,
@@ -40,7 +42,7 @@ export async function render(ctx, { name }) {
       }) },
       { id: 'files', label: 'Files', render: () => filesOf(repo) },
       { id: 'setup', label: 'Set up a machine', render: () => setup(repo, packages) },
-      { id: 'settings', label: 'Settings', render: () => settings(repo, ctx) },
+      { id: 'settings', label: 'Settings', render: async () => settings(repo, await sources(repo), ctx) },
     ] }));
 }
 
@@ -107,15 +109,24 @@ async function addDrawer(repo, ctx) {
   if (added) ctx.refresh();
 }
 
-async function copyDrawer(repo, ctx) {
+/** What a repository can be copied from, as a choice: `upstream NAME` or `repo NAME`. */
+async function sources(repo) {
   const [ups, others] = await Promise.all([upstreamNames(), repoNames()]);
-  const options = [...ups.map((one) => [`upstream ${one}`, `Upstream ${one}`]), ...others.filter((one) => one !== repo.name).map((one) => [`repo ${one}`, `Repository ${one}`])];
+  return [...ups.map((one) => [`upstream ${one}`, `Upstream ${one}`]), ...others.filter((one) => one !== repo.name).map((one) => [`repo ${one}`, `Repository ${one}`])];
+}
+
+const chosenSource = (text) => {
+  const [type, ...rest] = text.split(' ');
+  return { name: rest.join(' '), type };
+};
+
+async function copyDrawer(repo, ctx) {
+  const options = await sources(repo);
   await drawer({ title: `Make ${repo.name} equal to another`, body: (close) => (options.length === 0 ? empty({ icon: 'sync', level: 'h3', title: 'Nothing to copy from', text: 'There is no upstream and no other repository.' }) : form({
-    fields: [h('p', null, 'Its list becomes a copy of the other as that is now. Packages that are not there leave it; later changes there do not follow by themselves.'), field({ label: 'From', name: 'from', type: 'select', options })],
+    fields: [h('p', null, 'Its list becomes a copy of the other as that is now. Packages that are not there leave it; later changes there come along only if it follows the other (Settings).'), field({ label: 'From', name: 'from', type: 'select', options })],
     submit: 'Copy and publish', busy: 'Publishing…', cancel: () => close(),
     onsubmit: async ({ from }) => {
-      const [type, ...rest] = from.split(' ');
-      await changed(copyInto(repo.name, { name: rest.join(' '), type }), ctx);
+      await changed(copyInto(repo.name, chosenSource(from)), ctx);
       close();
     },
   })) });
@@ -135,7 +146,7 @@ function setup(repo, packages) {
     card('Publish from a build server', {}, h('p', { class: 'hint' }, 'The key must be an admin key.'), snippets([packageUpload(base(), repo)])));
 }
 
-function settings(repo, ctx) {
+function settings(repo, choices, ctx) {
   const options = repoFields(repo.type, repo);
   const away = button('Delete this repository', { look: 'danger', icon: 'trash', onclick: async () => {
     const done = await confirm({ title: `Delete ${repo.name}?`, text: ['Its tree is gone at once: machines that install from it get errors.', 'Its packages stay where another door offers them.'], verb: 'Delete repository', danger: true, typed: repo.name, busy: 'Deleting…', work: () => deleteRepo(repo.name) });
@@ -145,5 +156,17 @@ function settings(repo, ctx) {
   } });
   return h('div', { class: 'stack' },
     card('Options', {}, facts([['Made', time(repo.created_at)], ['Generation', String(repo.generation)]]), repo.type !== 'dir' && form({ fields: [options], submit: 'Save and publish', busy: 'Publishing…', onsubmit: async () => { await changeRepo(repo.name, options.chosen()); announce('Published with the new options'); ctx.refresh(); } })),
+    following(repo, choices, ctx),
     card('Delete', {}, h('div', null, away)));
+}
+
+function following(repo, choices, ctx) {
+  const now = repo.follow ? `${repo.follow.type} ${repo.follow.name}` : '';
+  const source = field({ label: 'Source', name: 'source', type: 'select', value: now, options: [['', 'Nothing: its list is set by hand'], ...choices], hint: 'After each good change of the source its list becomes a copy of it; the first copy is made at once. Packages that are not there leave it.' });
+  return card('Follow another list', {}, repo.follow && facts([['Last copy', repo.followed?.at ? time(repo.followed.at) : 'None yet']]),
+    form({ fields: [source], submit: 'Save', busy: 'Saving…', onsubmit: async ({ source: chosen }) => {
+      await changeRepo(repo.name, { follow: chosen ? chosenSource(chosen) : null });
+      announce(chosen ? `${repo.name} follows ${chosenSource(chosen).name}` : `${repo.name} follows nothing`);
+      ctx.refresh();
+    } }));
 }

@@ -8,7 +8,7 @@ import { confirm } from '../parts/dialog.js';
 import { time } from '../parts/digest.js';
 import { drawer } from '../parts/drawer.js';
 import { empty } from '../parts/empty.js';
-import { field, form } from '../parts/field.js';
+import { check, field, form } from '../parts/field.js';
 import { notice } from '../parts/notice.js';
 import { packageTable } from '../parts/packages.js';
 import { card, facts, pageHead } from '../parts/page.js';
@@ -92,10 +92,10 @@ function settings(one, ctx) {
 async function toRepo(one) {
   if (one.status === 'new' || !one.synced_at) return announce('It has not ended a sync yet. Sync it first.');
   return drawer({ title: `A repository from ${one.name}`, body: (close) => form({
-    fields: [h('p', null, `It becomes a copy of the ${count(one.packages, 'package')} that ${one.name} holds now, signed by this server.`), field({ label: 'Name', name: 'name', required: true, value: one.name, validate: nameRule })],
+    fields: [h('p', null, `It becomes a copy of the ${count(one.packages, 'package')} that ${one.name} holds now, signed by this server.`), field({ label: 'Name', name: 'name', required: true, value: one.name, validate: nameRule }), check({ label: 'Follow it', name: 'follow', hint: 'Each later sync that brings something new is published too.' })],
     submit: 'Create repository', busy: 'Publishing…', cancel: () => close(),
-    onsubmit: async ({ name }) => {
-      await createRepo({ name: name.trim(), type: one.type }).catch((error) => { throw error.status === 409 ? Object.assign(error, { field: 'name' }) : error; });
+    onsubmit: async ({ name, follow }) => {
+      await createRepo({ name: name.trim(), type: one.type, ...(follow ? { follow: { name: one.name, type: 'upstream' } } : {}) }).catch((error) => { throw error.status === 409 ? Object.assign(error, { field: 'name' }) : error; });
       await copyInto(name.trim(), { name: one.name, type: 'upstream' });
       announce(`${name.trim()} is published`);
       close();
