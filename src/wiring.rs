@@ -70,6 +70,7 @@ pub fn start_jobs(
         Ok(format!("{} artifacts read, {} damaged", found.artifacts, found.damaged.len()))
     });
     crate::winget::sweep::register(&jobs, store, clock);
+    crate::winget::texts::register(&jobs, store);
     let weak = Arc::downgrade(store);
     let time = clock.clone();
     jobs.register("audit-expire", 3, move |context| {
@@ -91,6 +92,7 @@ pub fn start_jobs(
     follow::register(&jobs, desk);
     let syncs = Syncs::open(store, clock, &jobs, roots, data.to_owned())?;
     jobs.start()?;
+    crate::winget::texts::ask(&jobs, store, clock)?;
     if let Err(error) = follow::catch_up(desk) {
         log::warn!("repos that follow others were not looked at: {error:?}");
     }

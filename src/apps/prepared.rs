@@ -1,7 +1,6 @@
 //! Prepared answers of the hot routes: kept whole, dropped when anything of their tenant changes.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,13 +8,8 @@ use uuid::Uuid;
 
 use crate::apps::telemetry::Seen;
 use crate::http::Response;
+use crate::prepared;
 use crate::store::table::WriteTx;
-
-const SHARDS: usize = 16;
-/// Bytes all prepared answers may take.
-const MAX_BYTES: usize = 16 << 20;
-/// Bytes an entry costs beside its key and body.
-const OVERHEAD: usize = 256;
 
 /// An answer as it leaves, again and again.
 #[derive(Clone, Debug)]
@@ -78,75 +72,43 @@ pub struct Prepared {
 
 struct Entry {
     prepared: Arc<Prepared>,
-    counter: Arc<AtomicU64>,
-    generation: u64,
+    generation: Generation,
 }
 
-impl Entry {
-    fn is_fresh(&self) -> bool {
-        self.counter.load(Ordering::Acquire) == self.generation
+impl prepared::Prepared for Entry {
+    fn size(&self) -> usize {
+        self.prepared.answer.body.len()
     }
-}
 
-#[derive(Default)]
-struct Shard {
-    entries: HashMap<Box<[u8]>, Entry>,
-    bytes: usize,
+    fn is_fresh(&self) -> bool {
+        self.generation.is_fresh()
+    }
 }
 
 /// The state of a tenant before it was read: what is prepared from it is good until that changes.
-#[derive(Clone)]
-pub struct Generation {
-    counter: Arc<AtomicU64>,
-    number: u64,
-}
+pub type Generation = prepared::Stamp;
 
 /// All prepared answers.
+#[derive(Default)]
 pub struct Answers {
-    shards: [Mutex<Shard>; SHARDS],
-    hasher: RandomState,
+    kept: prepared::Answers<Entry>,
     counters: Mutex<HashMap<Uuid, Arc<AtomicU64>>>,
-}
-
-impl Default for Answers {
-    fn default() -> Self {
-        let shards = std::array::from_fn(|_| Mutex::default());
-        Answers { shards, hasher: RandomState::new(), counters: Mutex::default() }
-    }
 }
 
 impl Answers {
     /// The answer to `question`, when one is prepared and still good.
     pub fn get(&self, question: &[u8]) -> Option<Arc<Prepared>> {
-        let shard = lock(self.shard(question)?);
-        shard.entries.get(question).filter(|entry| entry.is_fresh()).map(|entry| entry.prepared.clone())
+        self.kept.get(question).map(|entry| entry.prepared.clone())
     }
 
     /// The tenant's present generation. To be asked for before the tenant's records are read.
     pub fn generation(&self, tenant: Uuid) -> Generation {
-        let counter = self.counter(tenant);
-        let number = counter.load(Ordering::Acquire);
-        Generation { counter, number }
+        Generation::of(&self.counter(tenant))
     }
 
     /// Keeps an answer that was made from records read after `generation` was asked for.
     pub fn put(&self, question: Box<[u8]>, generation: Generation, prepared: Arc<Prepared>) {
-        let cost = question.len() + prepared.answer.body.len() + OVERHEAD;
-        let Some(shard) = self.shard(&question).filter(|_| cost <= MAX_BYTES / SHARDS / 4) else { return };
-        let mut shard = lock(shard);
-        if shard.bytes + cost > MAX_BYTES / SHARDS {
-            shard.entries.retain(|_, entry| entry.is_fresh());
-            shard.bytes = shard.entries.iter().map(|(key, entry)| price(key, entry)).sum();
-            if shard.bytes + cost > MAX_BYTES / SHARDS {
-                // Which ones will be asked for again is not known: all make room.
-                *shard = Shard::default();
-            }
-        }
-        let entry = Entry { prepared, counter: generation.counter, generation: generation.number };
-        shard.bytes += cost;
-        if let Some(old) = shard.entries.insert(question.clone(), entry) {
-            shard.bytes = shard.bytes.saturating_sub(price(&question, &old));
-        }
+        self.kept.put(question, Arc::new(Entry { prepared, generation }));
     }
 
     /// Makes the tenant's prepared answers stale once `tx` is durable.
@@ -158,15 +120,6 @@ impl Answers {
     fn counter(&self, tenant: Uuid) -> Arc<AtomicU64> {
         lock(&self.counters).entry(tenant).or_default().clone()
     }
-
-    fn shard(&self, question: &[u8]) -> Option<&Mutex<Shard>> {
-        let number = self.hasher.hash_one(question) as usize % SHARDS;
-        self.shards.get(number)
-    }
-}
-
-fn price(question: &[u8], entry: &Entry) -> usize {
-    question.len() + entry.prepared.answer.body.len() + OVERHEAD
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -196,18 +149,5 @@ mod tests {
         assert!(answers.get(b"a").is_none(), "made from what was read before the change");
         answers.put((*b"a").into(), answers.generation(one), prepared(1));
         assert!(answers.get(b"a").is_some());
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let answers = Answers::default();
-        for number in 0..200_000_u32 {
-            let generation = answers.generation(Uuid::nil());
-            answers.put(number.to_be_bytes().into(), generation, prepared(400));
-        }
-        let bytes: usize = answers.shards.iter().map(|shard| lock(shard).bytes).sum();
-        assert!(bytes <= MAX_BYTES && bytes > MAX_BYTES / 4, "{bytes}");
-        answers.put((*b"big").into(), answers.generation(Uuid::nil()), prepared(MAX_BYTES));
-        assert!(answers.get(b"big").is_none());
     }
 }

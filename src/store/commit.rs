@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +29,8 @@ pub(super) struct Committer {
     ready: Condvar,
     database: Arc<Database>,
     failures: Mutex<Failures>,
+    /// Transactions that may have changed something.
+    written: Arc<AtomicU64>,
 }
 
 /// Keeps a disk that stays away from filling the log.
@@ -45,7 +48,18 @@ struct Queue {
 
 impl Committer {
     pub(super) fn new(database: Arc<Database>) -> Committer {
-        Committer { queue: Mutex::default(), ready: Condvar::new(), database, failures: Mutex::default() }
+        Committer {
+            queue: Mutex::default(),
+            ready: Condvar::new(),
+            database,
+            failures: Mutex::default(),
+            written: Arc::default(),
+        }
+    }
+
+    /// Goes up by one with every transaction that changed something, before anybody is told that it did.
+    pub(super) fn written(&self) -> &Arc<AtomicU64> {
+        &self.written
     }
 
     /// Has `work` run in the next transaction and waits until it is durable.
@@ -213,6 +227,8 @@ impl Committer {
         let generation = writing.generation;
         let committed = caught(|| writing.tx.commit().map_err(fault::database));
         let unguarded = self.database.shared.commit_ended();
+        // A commit that failed may have reached the file all the same.
+        self.written.fetch_add(1, Ordering::AcqRel);
         let committed = committed.and_then(|()| match unguarded {
             false => Ok(()),
             // Never seen: a commit without any flush. It must not be believed.

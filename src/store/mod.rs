@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -94,6 +95,12 @@ impl Store {
     /// Those of `f`; `Busy` while the database cannot be opened.
     pub fn read<T>(&self, f: impl FnOnce(&ReadTx) -> Result<T>) -> Result<T> {
         self.inner.read(f)
+    }
+
+    /// A counter that goes up with every transaction that changed something, before that is answered: what was made
+    /// from a view begun after it was looked at holds while it stands still.
+    pub fn written(&self) -> &Arc<AtomicU64> {
+        self.inner.committer.written()
     }
 
     /// Runs `f` on the committer thread, in one transaction with whatever else waits, and returns when it is durable.

@@ -122,11 +122,7 @@ impl Visit {
     /// `Unauthenticated` [`NO_CLIENT`] or `Throttled`, where the tenant asks for a token.
     pub fn caller(&self, app: &App, request: &mut Request, token: Option<&str>) -> Result<Caller> {
         let caller = self.who(app, &request.head, token)?;
-        match &caller {
-            Caller::Admin(admin) => request.set_note(admin.label.clone()),
-            Caller::Client(client) => request.set_note(format!("client:{}", client.id)),
-            Caller::Anonymous => {}
-        }
+        caller.note(request);
         Ok(caller)
     }
 
@@ -211,6 +207,15 @@ impl Admin {
 }
 
 impl Caller {
+    /// Names the caller in the log.
+    pub fn note(&self, request: &mut Request) {
+        match self {
+            Caller::Admin(admin) => request.set_note(admin.label.clone()),
+            Caller::Client(client) => request.set_note(format!("client:{}", client.id)),
+            Caller::Anonymous => {}
+        }
+    }
+
     /// The packages this caller does not see.
     pub fn hidden(&self, tx: &impl Read, visit: &Visit) -> Result<Hidden> {
         match self {
@@ -218,6 +223,11 @@ impl Caller {
             Caller::Client(client) => Hidden::from_client(tx, visit.tenant, &visit.settings, Some(client.id)),
             Caller::Anonymous => Hidden::from_client(tx, visit.tenant, &visit.settings, None),
         }
+    }
+
+    /// Whether it is somebody.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Caller::Anonymous)
     }
 
     /// The machine, when it is one.

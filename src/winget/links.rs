@@ -131,23 +131,41 @@ impl<'a> Links<'a> {
         &self.base
     }
 
+    /// What a link to an installer that is here ends with: its signature, where one is needed.
+    ///
+    /// # Errors
+    /// `Internal` when it cannot be signed.
+    pub fn query(&self, uid: Uuid) -> Result<String> {
+        match self.signed {
+            true => self.signer.sign(self.tenant, uid, self.client, self.expires),
+            false => Ok(String::new()),
+        }
+    }
+
     /// Where an installer is: here, or where its manifest says.
     pub fn installer(&self, package: &Package, row: &Row) -> Result<String> {
-        if row.file.is_none() {
-            return Ok(row.url.clone());
+        match row.file {
+            Some(_) => {
+                Ok(format!("{}{}{}", self.base, installer_path(self.tenant, package, row), self.query(row.uid)?))
+            }
+            None => Ok(row.url.clone()),
         }
-        let query = match self.signed {
-            true => self.signer.sign(self.tenant, row.uid, self.client, self.expires)?,
-            false => String::new(),
-        };
-        let name = model::file_name(package, row);
-        Ok(format!("{}/winget/{}/files/{}/{name}{query}", self.base, self.tenant, row.uid))
     }
 
     /// Where a logo is.
     pub fn logo(&self, logo: &Logo) -> String {
-        format!("{}/winget/{}/logo/{}.{}", self.base, self.tenant, logo.digest, logo.picture.extension())
+        format!("{}{}", self.base, logo_path(self.tenant, logo))
     }
+}
+
+/// The path of an installer that is here.
+pub fn installer_path(tenant: Uuid, package: &Package, row: &Row) -> String {
+    format!("/winget/{tenant}/files/{}/{}", row.uid, model::file_name(package, row))
+}
+
+/// The path of a logo.
+pub fn logo_path(tenant: Uuid, logo: &Logo) -> String {
+    format!("/winget/{tenant}/logo/{}.{}", logo.digest, logo.picture.extension())
 }
 
 /// Splits `SHA256.EXTENSION` of a logo's link.

@@ -24,6 +24,7 @@ pub mod shown;
 pub mod source;
 pub mod sweep;
 pub mod tenant;
+pub mod texts;
 pub mod transfers;
 pub mod uploads;
 pub mod versions;
@@ -54,6 +55,10 @@ pub struct Winget {
     pub signer: Signer,
     /// What Part B searches in.
     pub index: source::Index,
+    /// Manifests that are ready to be sent.
+    pub manifests: source::prepared::Manifests,
+    /// Whom Part B knows.
+    pub visitors: source::visitor::Visitors,
     /// Uploads that are being worked on.
     pub desk: Desk,
     /// What is noted of clients in passing.
@@ -87,7 +92,14 @@ impl Winget {
         store.set_keep_stage(uploads::is_kept);
         let notes = Arc::new(Notes::new(store.clone()));
         notes.start()?;
-        Ok(Winget { signer: Signer::new(key), index: source::Index::default(), desk: Desk::default(), notes })
+        Ok(Winget {
+            signer: Signer::new(key),
+            index: source::Index::default(),
+            manifests: source::prepared::Manifests::default(),
+            visitors: source::visitor::Visitors::default(),
+            desk: Desk::default(),
+            notes,
+        })
     }
 
     /// Writes what is only in memory and ends the room's thread. To be called once the last request is answered.

@@ -18,6 +18,11 @@ use crate::store::table::{Read, Table, WriteTx};
 use crate::winget::keys::{self, Key};
 use crate::winget::names::fold;
 use crate::winget::rules::{self, Picture};
+use crate::winget::texts;
+
+mod changes;
+
+pub use changes::{changes, generation, touch};
 
 /// (tenant, folded id) → package. Listings go by it.
 const PACKAGES: Table<(Uuid, String), Package> = Table::new("winget.package");
@@ -37,13 +42,6 @@ const LOGOS: Table<(Uuid, Digest, String), Picture> = Table::new("winget.logo");
 const STORED: Table<(Uuid, Digest), Stored> = Table::new("winget.stored");
 /// Tenant → bytes of all its distinct files.
 const USED: Table<Uuid, u64> = Table::new("winget.used");
-/// Tenant → number of its last change.
-const GENERATIONS: Table<Uuid, u64> = Table::new("winget.generation");
-/// (tenant, number of a change) → folded id of the package it was about; the last [`KEPT_CHANGES`].
-const CHANGES: Table<(Uuid, u64), String> = Table::new("winget.change");
-
-/// How many changes are remembered one by one.
-const KEPT_CHANGES: u64 = 1024;
 
 /// A package of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -330,6 +328,12 @@ pub fn logo(tx: &impl Read, tenant: Uuid, digest: Digest) -> Result<Option<Pictu
     Ok(LOGOS.page(tx, (tenant, digest), None, 1)?.pop().map(|(_, picture)| picture))
 }
 
+/// The first tenant with packages, after `after` when given.
+pub fn next_tenant(tx: &impl Read, after: Option<Uuid>) -> Result<Option<Uuid>> {
+    let after = after.map(|tenant| (tenant, keys::LAST.to_owned()));
+    Ok(PACKAGES.page(tx, (), after.as_ref(), 1)?.pop().map(|((tenant, _), _)| tenant))
+}
+
 /// Number of packages in a tenant's first `limit`: whether there are any, or few.
 pub fn count(tx: &impl Read, tenant: Uuid, limit: usize) -> Result<usize> {
     Ok(PACKAGES.page(tx, (tenant,), None, limit)?.len())
@@ -345,38 +349,14 @@ pub fn has_file(tx: &impl Read, tenant: Uuid, digest: Digest) -> Result<bool> {
     STORED.has(tx, (tenant, digest))
 }
 
-/// Number of the tenant's last change; 0 before the first.
-pub fn generation(tx: &impl Read, tenant: Uuid) -> Result<u64> {
-    Ok(GENERATIONS.get(tx, tenant)?.unwrap_or(0))
-}
-
-/// Folded ids of the packages that changed after generation `since`, oldest change first; `None` when that is too long
-/// ago to know.
-pub fn changes(tx: &impl Read, tenant: Uuid, since: u64) -> Result<Option<Vec<String>>> {
-    if generation(tx, tenant)?.saturating_sub(since) > KEPT_CHANGES {
-        return Ok(None);
-    }
-    let rows = CHANGES.page(tx, (tenant,), Some(&(tenant, since)), usize::MAX)?;
-    Ok(Some(rows.into_iter().map(|(_, id)| id).collect()))
-}
-
-/// Notes that something a reader of the tenant sees has changed; `id` is the folded id of the package, empty when it
-/// is about none in particular.
-pub fn touch(tx: &WriteTx, tenant: Uuid, id: &str) -> Result<()> {
-    let number = generation(tx, tenant)?.saturating_add(1);
-    GENERATIONS.put(tx, tenant, &number)?;
-    CHANGES.put(tx, (tenant, number), &id.to_owned())?;
-    if let Some(old) = number.checked_sub(KEPT_CHANGES) {
-        CHANGES.remove(tx, (tenant, old))?;
-    }
-    Ok(())
-}
-
 /// Adds a package. `Conflict` when its id is taken in any case.
 pub fn add_package(tx: &WriteTx, tenant: Uuid, package: &Package, by: &By) -> Result<()> {
     let id = fold(&package.id);
     if PACKAGES.has(tx, (tenant, id.as_str()))? {
         return Err(Error::conflict("Package ID already available!"));
+    }
+    if count(tx, tenant, 1)? == 0 {
+        texts::begin(tx, tenant)?;
     }
     if let Some(logo) = &package.logo {
         hold_logo(tx, tenant, package, logo, by)?;
@@ -587,6 +567,19 @@ fn set_keys(tx: &WriteTx, tenant: Uuid, id: &str, from: &str, old: &[String], ne
     }
     for key in new.iter().filter(|key| !old.contains(key)) {
         KEYS.put(tx, ((tenant, key.as_str()), id, from), &())?;
+    }
+    Ok(())
+}
+
+/// Adds every key that a package has by the present rules; those it has already stay.
+pub(super) fn add_keys(tx: &WriteTx, tenant: Uuid, id: &str) -> Result<()> {
+    let Some(whole) = whole(tx, tenant, id)? else { return Ok(()) };
+    set_keys(tx, tenant, id, keys::PACKAGE, &[], &keys::of_package(&whole.package))?;
+    for row in &whole.rows {
+        set_keys(tx, tenant, id, &keys::from_row(row.uid), &[], &keys::of_row(row))?;
+    }
+    for (version, release) in &whole.releases {
+        set_keys(tx, tenant, id, &keys::from_release(version), &[], &keys::of_release(release))?;
     }
     Ok(())
 }

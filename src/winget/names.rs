@@ -34,6 +34,32 @@ const LEGAL: [&str; 24] = [
     "srl",
 ];
 
+/// Languages with the regions Windows has them for: only these make a language tag, so that `Wi-Fi` stays a name.
+#[rustfmt::skip]
+const LANGUAGES: [(&str, &str); 122] = [
+    ("af", "za"), ("am", "et"), ("ar", "ae bh dz eg iq jo kw lb ly ma om qa sa sd sy tn ye"), ("arn", "cl"),
+    ("as", "in"), ("az", "az"), ("ba", "ru"), ("be", "by"), ("bg", "bg"), ("bn", "bd in"), ("bo", "cn"), ("br", "fr"),
+    ("bs", "ba"), ("ca", "es"), ("co", "fr"), ("cs", "cz"), ("cy", "gb"), ("da", "dk"), ("de", "at ch de li lu"),
+    ("dsb", "de"), ("dv", "mv"), ("el", "gr"), ("en", "au bz ca gb ie in jm my nz ph sg tt us za zw"),
+    ("es", "ar bo cl co cr do ec es gt hn mx ni pa pe pr py sv us uy ve"), ("et", "ee"), ("eu", "es"), ("fa", "ir"),
+    ("fi", "fi"), ("fil", "ph"), ("fo", "fo"), ("fr", "be ca ch fr lu mc"), ("fy", "nl"), ("ga", "ie"), ("gd", "gb"),
+    ("gl", "es"), ("gsw", "fr"), ("gu", "in"), ("ha", "ng"), ("he", "il"), ("hi", "in"), ("hr", "ba hr"),
+    ("hsb", "de"), ("hu", "hu"), ("hy", "am"), ("id", "id"), ("ig", "ng"), ("ii", "cn"), ("is", "is"),
+    ("it", "ch it"), ("iu", "ca"), ("ja", "jp"), ("ka", "ge"), ("kk", "kz"), ("kl", "gl"), ("km", "kh"), ("kn", "in"),
+    ("ko", "kr"), ("kok", "in"), ("ky", "kg"), ("lb", "lu"), ("lo", "la"), ("lt", "lt"), ("lv", "lv"), ("mi", "nz"),
+    ("mk", "mk"), ("ml", "in"), ("mn", "cn mn"), ("moh", "ca"), ("mr", "in"), ("ms", "bn my"), ("mt", "mt"),
+    ("nb", "no"), ("ne", "np"), ("nl", "be nl"), ("nn", "no"), ("nso", "za"), ("oc", "fr"), ("or", "in"),
+    ("pa", "in"), ("pl", "pl"), ("prs", "af"), ("ps", "af"), ("pt", "br pt"), ("quz", "bo ec pe"), ("rm", "ch"),
+    ("ro", "ro"), ("ru", "ru"), ("rw", "rw"), ("sa", "in"), ("sah", "ru"), ("se", "fi no se"), ("si", "lk"),
+    ("sk", "sk"), ("sl", "si"), ("sma", "no se"), ("smj", "no se"), ("smn", "fi"), ("sms", "fi"), ("sq", "al"),
+    ("sr", "ba cs me rs"), ("sv", "fi se"), ("sw", "ke"), ("syr", "sy"), ("ta", "in lk"), ("te", "in"), ("tg", "tj"),
+    ("th", "th"), ("tk", "tm"), ("tn", "za"), ("tr", "tr"), ("tt", "ru"), ("tzm", "dz"), ("ug", "cn"), ("uk", "ua"),
+    ("ur", "pk"), ("uz", "uz"), ("vi", "vn"), ("wo", "sn"), ("xh", "za"), ("yo", "ng"), ("zh", "cn hk mo sg tw"),
+    ("zu", "za"),
+];
+/// Scripts that stand between the two.
+const SCRIPTS: [&str; 6] = ["cans", "cyrl", "hans", "hant", "latn", "mong"];
+
 /// How names are compared where case does not count.
 pub fn fold(text: &str) -> String {
     text.to_lowercase()
@@ -93,14 +119,15 @@ fn without_brackets(text: &str) -> String {
 
 /// `en-us`, `zh-hant-tw`.
 fn is_language(word: &str) -> bool {
-    let parts: Vec<&str> = word.split('-').collect();
-    let letters =
-        |part: &str, count: &[usize]| count.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase());
-    match parts.as_slice() {
-        [language, region] => letters(language, &[2]) && letters(region, &[2]),
-        [language, script, region] => letters(language, &[2, 3]) && letters(script, &[4]) && letters(region, &[2]),
-        _ => false,
-    }
+    let mut parts = word.split('-');
+    let (language, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    let region = match (second, third) {
+        (Some(script), Some(region)) if SCRIPTS.contains(&script) => region,
+        (Some(region), None) => region,
+        _ => return false,
+    };
+    let known = LANGUAGES.iter().find(|(known, _)| *known == language);
+    parts.next().is_none() && known.is_some_and(|(_, regions)| regions.split(' ').any(|known| known == region))
 }
 
 /// `7.2`, `v7`, `ver.7`, `version7.2.1-beta`: a number with dots, or any with a word for version before it.
@@ -141,6 +168,18 @@ mod tests {
             ("Inc", "inc"),
             ("Größe 2.0 [x86]", "größe"),
             ("Studio 2022", "studio2022"),
+            ("Wi-Fi Tool", "wifitool"),
+            ("Hi-Fi Player 3.1", "hifiplayer"),
+            ("No-Go Area", "nogoarea"),
+            ("E-Mail X-Ray 2.0", "emailxray"),
+            ("Cli-Tool-Up", "clitoolup"),
+            ("Office de-DE", "office"),
+            ("Office zh-Hant-TW", "office"),
+            ("Office zh-Hokk-TW", "officezhhokktw"),
+            ("Office sr-Latn-RS 16.0", "office"),
+            ("Office fil-PH", "office"),
+            ("Office de-DE-1996", "officedede1996"),
+            ("en-US", "enus"),
             ("x64", "x64"),
             ("1.2.3", "123"),
             ("", ""),

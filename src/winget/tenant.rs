@@ -316,6 +316,11 @@ impl Hidden {
         !self.ids.is_empty() && self.ids.contains(&fold(id))
     }
 
+    /// Bytes it takes.
+    pub fn size(&self) -> usize {
+        self.ids.iter().map(|id| id.len() + 48).sum()
+    }
+
     /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()

@@ -6,7 +6,7 @@ use crate::source::{Path, Source};
 
 const ROOMS: [&str; 6] = ["winget", "apps", "products", "refpacks", "feeds", "console"];
 const CORE: [&str; 4] = ["catalog", "identity", "jobs", "audit"];
-const GROUND: [&str; 3] = ["error", "ids", "clock"];
+const GROUND: [&str; 4] = ["error", "ids", "clock", "prepared"];
 /// What stands above the rooms and puts the house together.
 const TOP: [&str; 8] = ["main", "lib", "cli", "app", "certificates", "routes", "shared_doors", "wiring"];
 
@@ -106,7 +106,7 @@ fn import_rule(from: &str, path: &Path) -> Option<String> {
         "http" if !["error", "ids"].contains(&to) => "http imports none of ours but error and ids",
         "store" if !["error", "ids"].contains(&to) => "store imports none of ours but error and ids",
         "formats" => "formats imports nothing of ours",
-        _ if GROUND.contains(&from) && !GROUND.contains(&to) => "error, ids and clock know nobody",
+        _ if GROUND.contains(&from) && !GROUND.contains(&to) => "error, ids, clock and prepared know nobody",
         _ if CORE.contains(&from) && is_room => "the core never imports a room",
         _ if CORE.contains(&from) && to == "http" => "the core knows nothing of http",
         _ if CORE.contains(&from) && TOP.contains(&to) => "the core never looks up to who puts it together",
@@ -224,7 +224,7 @@ mod tests {
             ("identity/mod.rs", "use crate::products;", "the core never imports a room"),
             ("jobs/mod.rs", "fn f(r: crate::http::Request) {}", "the core knows nothing of http"),
             ("audit.rs", "use crate::app::App;", "the core never looks up"),
-            ("clock.rs", "use crate::store::Store;", "error, ids and clock know nobody"),
+            ("clock.rs", "use crate::store::Store;", "error, ids, clock and prepared know nobody"),
             ("app.rs", "use crate::products;", "knows no room"),
             ("stuff/mod.rs", "use crate::store::Store;", "no rule places the module `stuff`"),
             ("products/rules.rs", "use crate::http::Request;", "rules are pure"),

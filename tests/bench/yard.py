@@ -27,6 +27,7 @@ class Sizes:
         self.idle = 1000
         self.stalled = 64
         self.records = {"quick": [1000, 5000], "normal": [1000, 10_000], "full": [1000, 10_000, 100_000]}[manner]
+        self.packages = {"quick": [500, 2000], "normal": [2000, 20_000], "full": [2000, 10_000, 20_000, 100_000]}[manner]
 
 
 class Yard:

@@ -1,5 +1,6 @@
 //! Tests of the room's records and indexes.
 
+use super::changes::KEPT_CHANGES;
 use super::*;
 use crate::store::Options;
 

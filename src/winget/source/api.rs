@@ -1,6 +1,7 @@
 //! The three routes of the client: information, search, and one package with its versions (`winget.md` B3 to B5).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,21 +10,22 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::{Head, Request, Response, bearer};
+use crate::http::{Head, Request, Response};
 use crate::identity::Principal;
 use crate::ids::Digest;
 use crate::store::table::Read;
-use crate::winget::gate::{Caller, Visit, segment};
+use crate::winget::gate::segment;
 use crate::winget::keys::Key;
 use crate::winget::links::Links;
+use crate::winget::memory;
 use crate::winget::model::{self, Package, Whole};
 use crate::winget::names::fold;
-use crate::winget::source::manifest;
 use crate::winget::source::matching::{Field, Search};
+use crate::winget::source::prepared::{self, Ready};
 use crate::winget::source::shown::{self, Channels, Contract, Lens};
-use crate::winget::source::{BAD_CONTINUATION, UNKNOWN_CONTRACT, refused};
+use crate::winget::source::visitor::{Known, Visitor};
+use crate::winget::source::{BAD_CONTINUATION, UNKNOWN_CONTRACT, manifest, refused};
 use crate::winget::tenant::Hidden;
-use crate::winget::{memory, rules};
 
 /// The longest body of a search, in bytes.
 const BODY_LIMIT: u64 = 1 << 20;
@@ -33,66 +35,6 @@ const CHUNK: usize = 256;
 const MANIFEST_PAGE: usize = 20;
 /// The longest continuation token, in bytes.
 const TOKEN_LIMIT: usize = 4096;
-/// The longest header with the client's token, in bytes.
-const HEADER_LIMIT: usize = 1024;
-
-/// A request that found its tenant, was let in, and said which protocol it speaks.
-struct Visitor {
-    visit: Visit,
-    caller: Caller,
-    /// The channel in the address.
-    channel: Option<String>,
-}
-
-impl Visitor {
-    /// Looks at tenant, address and credentials, in this order. Who asks for information only need not show any.
-    fn open(app: &App, request: &mut Request, information: bool) -> Result<Visitor> {
-        let visit = Visit::open(app, request)?;
-        let token = match has_segment(request, "auth_token") {
-            true => Some(segment(request, "auth_token")?),
-            false => header_token(&request.head),
-        };
-        let head = &request.head;
-        let shows = token.is_some()
-            || bearer(head).is_some()
-            || ["x-api-token", "x-api-key"].iter().any(|name| head.headers.get(name).is_some());
-        let caller = match information && !shows {
-            true => Caller::Anonymous,
-            false => visit.caller(app, request, token.as_deref())?,
-        };
-        if let Some(client) = caller.client() {
-            memory(app)?.notes.seen(visit.tenant, client, visit.address, None, app.clock.now());
-        }
-        let channel = match has_segment(request, "channel") {
-            true => Some(rules::channel(Some(&segment(request, "channel")?))?),
-            false => None,
-        };
-        Ok(Visitor { visit, caller, channel })
-    }
-
-    /// The channels seen without asking for one.
-    fn channels(&self) -> Channels {
-        self.channel.clone().map_or(Channels::Stable, Channels::With)
-    }
-}
-
-fn has_segment(request: &Request, name: &str) -> bool {
-    !request.params.raw(name).is_empty()
-}
-
-/// The token in `Windows-Package-Manager`: an object with `Token`, the same with single quotes, or the bare token.
-fn header_token(head: &Head) -> Option<String> {
-    let given = head.headers.text("windows-package-manager")?;
-    let given = given.trim();
-    if given.is_empty() || given.len() > HEADER_LIMIT {
-        return (!given.is_empty()).then(|| "too long".to_owned());
-    }
-    let object = |text: &str| {
-        let value: Value = serde_json::from_str(text).ok()?;
-        Some(value.get("Token")?.as_str()?.to_owned())
-    };
-    Some(object(given).or_else(|| object(&given.replace('\'', "\""))).unwrap_or_else(|| given.to_owned()))
-}
 
 /// The version of the protocol that the header asks for; the newest without one.
 fn contract(head: &Head) -> Result<Contract, Response> {
@@ -110,15 +52,16 @@ pub fn information(app: &App, _: &Principal, request: &mut Request) -> Result<Re
         return Ok(refusal);
     }
     let none: [&str; 0] = [];
+    let known = visitor.known();
     let mut data = json!({
-        "SourceIdentifier": format!("Packhouse.{}", visitor.visit.tenant),
+        "SourceIdentifier": format!("Packhouse.{}", known.visit.tenant),
         "ServerSupportedVersions": Contract::SUPPORTED,
         "UnsupportedPackageMatchFields": none,
         "RequiredPackageMatchFields": none,
         "UnsupportedQueryParameters": none,
         "RequiredQueryParameters": none,
     });
-    let settings = &visitor.visit.settings;
+    let settings = &known.visit.settings;
     if settings.tos {
         let mut agreement = json!({ "AgreementLabel": "Terms of Use" });
         for (member, text) in [("Agreement", &settings.tos_text), ("AgreementUrl", &settings.tos_url)] {
@@ -145,10 +88,8 @@ pub fn search(app: &App, _: &Principal, request: &mut Request) -> Result<Respons
         return Ok(refused(400, BAD_CONTINUATION, "the ContinuationToken cannot be read"));
     };
     let looking = Looking { lens: Lens::with(visitor.channels(), contract), search };
-    let page = app.store.read(|tx| {
-        let hidden = visitor.caller.hidden(tx, &visitor.visit)?;
-        looking.page(app, tx, visitor.visit.tenant, &hidden, after.as_deref())
-    })?;
+    let known = visitor.known();
+    let page = app.store.read(|tx| looking.page(app, tx, known.visit.tenant, &known.hidden, after.as_deref()))?;
     Ok(page.response())
 }
 
@@ -315,16 +256,41 @@ pub fn manifest(app: &App, _: &Principal, request: &mut Request) -> Result<Respo
     };
     let lens = asked(&visitor, request, contract)?;
     let id = segment(request, "id")?;
-    let whole =
-        app.store.read(|tx| visible(tx, visitor.visit.tenant, &visitor.caller.hidden(tx, &visitor.visit)?, &id))?;
-    let Some(whole) = whole else { return Ok(Response::empty(204).header("Cache-Control", "no-store")) };
-    let versions = shown::versions(&whole, &lens);
-    if versions.is_empty() {
-        return Ok(Response::empty(204).header("Cache-Control", "no-store"));
+    let known = visitor.known();
+    let response = match ready(app, known, &lens, &id)? {
+        None => Response::empty(204),
+        Some(ready) => {
+            let links = Links::new(app, request, &known.visit, &known.caller)?;
+            Response::bytes(200, "application/json", ready.with(&links)?)
+        }
+    };
+    Ok(response.header("Cache-Control", "no-store"))
+}
+
+/// The manifest for this caller, prepared before or now; none when there is none for them.
+fn ready(app: &App, known: &Known, lens: &Lens, id: &str) -> Result<Option<Arc<Ready>>> {
+    let (tenant, manifests) = (known.visit.tenant, &memory(app)?.manifests);
+    if known.hidden.has(id) {
+        return Ok(None);
     }
-    let links = OfAnswer(Links::new(app, request, &visitor.visit, &visitor.caller)?);
-    let data = manifest::manifest(&whole.package, &versions, contract, &links)?;
-    Ok(Response::json(200, &json!({ "Data": data })).header("Cache-Control", "no-store"))
+    let question = prepared::question(tenant, lens, id);
+    let kept = question.as_ref().and_then(|question| manifests.get(question));
+    if let Some(kept) = kept.filter(|kept| kept.generation == known.generation) {
+        return Ok(Some(kept));
+    }
+    let ready = app.store.read(|tx| {
+        let Some(whole) = visible(tx, tenant, &known.hidden, id)? else { return Ok(None) };
+        let versions = shown::versions(&whole, lens);
+        if versions.is_empty() {
+            return Ok(None);
+        }
+        let generation = model::generation(tx, tenant)?;
+        Ready::write(tenant, generation, &whole.package, &versions, lens.contract).map(|ready| Some(Arc::new(ready)))
+    })?;
+    if let (Some(question), Some(ready)) = (question, &ready) {
+        manifests.put(question, ready.clone());
+    }
+    Ok(ready)
 }
 
 /// `GET /winget/{tenant}/packageManifests`: all of them, page by page.
@@ -338,15 +304,15 @@ pub fn manifests(app: &App, _: &Principal, request: &mut Request) -> Result<Resp
     let Some(after) = continuation(&request.head) else {
         return Ok(refused(400, BAD_CONTINUATION, "the ContinuationToken cannot be read"));
     };
-    let links = OfAnswer(Links::new(app, request, &visitor.visit, &visitor.caller)?);
+    let known = visitor.known();
+    let links = OfAnswer(Links::new(app, request, &known.visit, &known.caller)?);
     let (mut data, mut next, mut after) = (Vec::new(), None, after);
     app.store.read(|tx| {
-        let hidden = visitor.caller.hidden(tx, &visitor.visit)?;
         let mut last = String::new();
         loop {
-            let rows = model::page(tx, visitor.visit.tenant, after.as_deref(), CHUNK)?;
+            let rows = model::page(tx, known.visit.tenant, after.as_deref(), CHUNK)?;
             for (id, _) in &rows {
-                let Some(whole) = visible(tx, visitor.visit.tenant, &hidden, id)? else { continue };
+                let Some(whole) = visible(tx, known.visit.tenant, &known.hidden, id)? else { continue };
                 let versions = shown::versions(&whole, &lens);
                 if versions.is_empty() {
                     continue;

@@ -1,6 +1,6 @@
 //! The folded text of all packages of a tenant in memory, for searches that no look-up answers (`performance.md` 3.3).
 //!
-//! It is made at the first such search and follows the tenant's changes: each search brings it to the state its own
+//! It is read at the first such search, from texts stored beside the packages, and follows the tenant's changes: each search brings it to the state its own
 //! transaction sees, so nothing lags behind. Text is kept in blocks in the order of ids; a change rewrites its block.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,9 +12,8 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::store::table::Read;
-use crate::winget::model;
-use crate::winget::source::matching::{Folded, Search, fold};
-use crate::winget::source::shown::{self, Channels, Contract, Lens};
+use crate::winget::source::matching::{Folded, Search};
+use crate::winget::{model, texts};
 
 /// The most packages of one block.
 const BLOCK: usize = 2048;
@@ -22,8 +21,6 @@ const BLOCK: usize = 2048;
 const PAGE: usize = 512;
 /// The most tenants whose text is kept.
 const TENANTS: usize = 64;
-/// The most text of one package, in bytes; what is beyond it can be found by look-ups only.
-const TEXT_LIMIT: usize = 64 << 10;
 
 /// The text of every tenant that was searched.
 #[derive(Default)]
@@ -69,7 +66,7 @@ impl Index {
         let mut text = match (slot.take(), changed) {
             (Some(mut text), Some(changed)) => {
                 for id in changed.into_iter().filter(|id| !id.is_empty()).collect::<BTreeSet<_>>() {
-                    text.put(&id, package_text(tx, tenant, &id)?);
+                    text.put(&id, texts::of(tx, tenant, &id)?);
                 }
                 text
             }
@@ -85,28 +82,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A package's text, whatever its channels; none when there is no such package.
-fn package_text(tx: &impl Read, tenant: Uuid, id: &str) -> Result<Option<String>> {
-    let Some(whole) = model::whole(tx, tenant, id)? else { return Ok(None) };
-    let lens = Lens::with(Channels::All, Contract::NEWEST);
-    let mut text = fold(&shown::terms(&whole.package, &shown::versions(&whole, &lens)));
-    if text.len() > TEXT_LIMIT {
-        let end = (0..=TEXT_LIMIT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-        text.truncate(end);
-    }
-    Ok(Some(text))
-}
-
+/// Everything, from the texts that are stored; where they are not all there, from the packages themselves.
 fn read_all(tx: &impl Read, tenant: Uuid) -> Result<Text> {
     let mut text = Text { generation: 0, blocks: BTreeMap::new() };
     let mut block = Block::default();
+    let stored = texts::are_complete(tx, tenant)?;
     let mut after: Option<String> = None;
     loop {
-        let page = model::page(tx, tenant, after.as_deref(), PAGE)?;
+        let page = match stored {
+            true => texts::page(tx, tenant, after.as_deref(), PAGE)?,
+            false => made(tx, tenant, after.as_deref())?,
+        };
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
-        for (id, _) in page {
-            let Some(own) = package_text(tx, tenant, &id)? else { continue };
+        for (id, own) in page {
             block.push(&id, &own);
             // Half full, so that additions need not split blocks soon.
             if block.ids.len() >= BLOCK / 2 {
@@ -116,6 +105,12 @@ fn read_all(tx: &impl Read, tenant: Uuid) -> Result<Text> {
     }
     text.keep(block);
     Ok(text)
+}
+
+/// The texts of the next packages, made from their records.
+fn made(tx: &impl Read, tenant: Uuid, after: Option<&str>) -> Result<Vec<(String, String)>> {
+    let page = model::page(tx, tenant, after, PAGE)?;
+    page.into_iter().map(|(id, _)| texts::of(tx, tenant, &id).map(|text| (id, text.unwrap_or_default()))).collect()
 }
 
 impl Block {
@@ -215,7 +210,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::winget::source::matching::{Field, Terms};
+    use crate::winget::source::matching::{Field, Terms, fold};
 
     fn text_of(id: &str) -> String {
         let mut terms = Terms::default();

@@ -397,12 +397,12 @@ impl Terms {
     }
 }
 
-/// Ends a field in [`Folded`] text.
-const FIELD_END: char = '\u{1}';
+/// Ends a field in [`Folded`] text. A control character that JSON need not escape, as the next two.
+const FIELD_END: char = '\u{7F}';
 /// Ends a value.
-const VALUE_END: char = '\u{2}';
+const VALUE_END: char = '\u{80}';
 /// Stands for every market.
-const EVERY: &str = "\u{3}";
+const EVERY: &str = "\u{81}";
 
 /// The folded values of one package as one piece of text, as they are kept in memory.
 #[derive(Clone, Copy, Debug)]
@@ -414,7 +414,7 @@ pub fn fold(terms: &Terms) -> String {
     for (field, _) in Field::ALL {
         for value in terms.of(field) {
             // What separates cannot stand in a value.
-            out.extend(value.to_lowercase().chars().map(|c| if c <= '\u{3}' { ' ' } else { c }));
+            out.extend(value.to_lowercase().chars().map(|c| if c.is_control() { ' ' } else { c }));
             out.push(VALUE_END);
         }
         if field == Field::Market && (terms.every_market || terms.excluded.is_some()) {

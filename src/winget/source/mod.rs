@@ -8,7 +8,9 @@ pub mod import;
 pub mod index;
 pub mod manifest;
 pub mod matching;
+pub mod prepared;
 pub mod shown;
+pub mod visitor;
 pub mod writes;
 
 pub use index::Index;

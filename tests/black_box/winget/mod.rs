@@ -4,6 +4,7 @@ mod clients;
 mod downloads;
 mod gate;
 mod packages;
+mod prepared;
 mod sessions;
 mod settings;
 mod uploads;
