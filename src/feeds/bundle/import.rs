@@ -18,7 +18,7 @@ use crate::feeds::model::repos::{self, Import, Options, Repo};
 use crate::feeds::model::{Member, PackageType, Set, Type, history, sets};
 use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::publish::{self, Arrival, Outcome, Wanted, paths};
-use crate::feeds::{desk, options};
+use crate::feeds::{desk, options, rules};
 use crate::http::{Query, Request, Response};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -182,7 +182,7 @@ fn inspect_one(loose: &Loose, line: &Line, kind: Type, now: Time) -> Result<Prep
             package::inspect(&mut file, &of(true), Depth::Headers, now)
         }
         Err(error) if error.kind == Kind::Invalid => {
-            Err(Error::invalid(format!("{}: {}", crate::feeds::rules::shown(&line.filename), error.message)))
+            Err(Error::invalid(format!("{}: {}", rules::shown(&line.filename), error.message)))
         }
         other => other,
     }
@@ -226,17 +226,18 @@ fn members(
 }
 
 /// Notes that a state came that is the one there is already.
-fn note(app: &App, who: &Principal, request: &Request, name: &str, mut repo: Repo, import: &Import) -> Result<Repo> {
+fn note(app: &App, who: &Principal, request: &Request, name: &str, repo: Repo, import: &Import) -> Result<Repo> {
     let same = |last: &Import| (last.generation, last.digest) == (import.generation, import.digest);
     if repo.imports.last().is_some_and(same) {
         return Ok(repo);
     }
-    repo.note_import(import.clone());
-    let (row, name, import) = (repo.clone(), name.to_owned(), import.clone());
+    let (name, import) = (name.to_owned(), import.clone());
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
     app.store.commit(move |tx| {
-        repos::put(tx, &name, &row)?;
-        audit::note(tx, now, &label, "repo.import", &import.subject(&name), Some(address))
-    })?;
-    Ok(repo)
+        let mut repo = repos::get(tx, &name)?.ok_or_else(|| rules::unknown_repo(&name))?;
+        repo.note_import(import.clone());
+        repos::put(tx, &name, &repo)?;
+        audit::note(tx, now, &label, "repo.import", &import.subject(&name), Some(address))?;
+        Ok(repo)
+    })
 }
