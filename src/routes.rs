@@ -9,7 +9,7 @@ use crate::apps::{
 use crate::certificates::pages as tls;
 use crate::console;
 use crate::error::{Error, Result};
-use crate::feeds::{self, api as repos, contents, housekeeping, serve, snapshots, uploads, upstream_api};
+use crate::feeds::{self, api as repos, bundle, contents, housekeeping, serve, snapshots, uploads, upstream_api};
 use crate::http::Method::{self, Delete, Get, Options, Patch, Post, Put};
 use crate::http::{Head, Lane, Request, Response, Router, allow_value};
 use crate::identity::Principal;
@@ -267,6 +267,12 @@ const FEEDS: &[Line] = &[
     (Post,    "/repo/{name}/snapshots",              Gate::Admin, SLOW,     snapshots::create,        feeds::error_response),
     (Delete,  "/repo/{name}/snapshots/{snapshot}",   Gate::Admin, SLOW,     snapshots::delete,        feeds::error_response),
     (Get,     "/repo/{name}/diff",                   Gate::Open,  SLOW,     snapshots::diff,          feeds::error_response),
+    (Get,     "/repo/{name}/export",                 Gate::Open,  SLOW,     bundle::export::export,   feeds::error_response),
+    (Post,    "/import",                             Gate::Admin, TRANSFER, bundle::import::import,   feeds::error_response),
+    (Get,     "/key/trusted",                        Gate::Open,  QUICK,    bundle::trusted::list,    feeds::error_response),
+    (Post,    "/key/trusted",                        Gate::Admin, SLOW,     bundle::trusted::add,     feeds::error_response),
+    (Get,     "/key/trusted/{fingerprint}",          Gate::Open,  QUICK,    bundle::trusted::get,     feeds::error_response),
+    (Delete,  "/key/trusted/{fingerprint}",          Gate::Admin, SLOW,     bundle::trusted::delete,  feeds::error_response),
     (Get,     "/repo/{name}/{rest*}",                Gate::Open,  QUICK,    serve::tree,              feeds::error_response),
     (Get,     "/package",                            Gate::Open,  SLOW,     uploads::list,            feeds::error_response),
     (Post,    "/package",                            Gate::Admin, TRANSFER, uploads::upload,          feeds::error_response),

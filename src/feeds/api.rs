@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::app::App;
 use crate::audit;
 use crate::error::{Error, Result};
+use crate::feeds::bundle::import;
 use crate::feeds::links::{Base, segment};
 use crate::feeds::model::follow as followers;
 use crate::feeds::model::repos::{self, Options, Repo};
@@ -145,6 +146,7 @@ fn shown(base: &Base, name: &str, repo: &Repo) -> Map<String, Value> {
     ];
     shown.extend(fields.map(|(key, value)| (key.to_owned(), value)));
     shown.extend(options::shown(repo.kind, name, &repo.options));
+    shown.insert("imported".to_owned(), repo.imports.last().map_or(Value::Null, import::shown));
     let tree = format!("{}/repo/{}", base.as_str(), segment(name));
     shown.insert("client".to_owned(), json!(clients::text(&tree, base.as_str(), name, repo)));
     shown
@@ -192,6 +194,7 @@ impl Wanted {
             prepared: BTreeMap::new(),
             staged: Vec::new(),
             uploaded: Vec::new(),
+            arrival: None,
             always: false,
             who: who.label(),
             address: Some(address),

@@ -380,6 +380,7 @@ pub fn copy(desk: &Desk, name: &str, source: &Follow, who: &str) -> Result<Outco
             prepared: BTreeMap::new(),
             staged: Vec::new(),
             uploaded: Vec::new(),
+            arrival: None,
             always: false,
             who: who.to_owned(),
             address: None,

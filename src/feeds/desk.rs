@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::feeds::bundle::export::Bundles;
 use crate::feeds::line::Line;
 use crate::feeds::model::keys;
 use crate::feeds::together::{Entrant, Told};
@@ -27,6 +28,8 @@ pub struct Desk {
     pub clock: Arc<Clock>,
     lines: Mutex<HashMap<String, Arc<Writers>>>,
     key: Mutex<Option<Arc<Key>>>,
+    /// Bundles that are being sent, so that those who fetch the same one share it.
+    pub(super) bundles: Bundles,
     jobs: OnceLock<Jobs>,
 }
 
@@ -68,6 +71,14 @@ impl Key {
         self.key.sign_detached(bytes, self.clock.now().seconds()).map_err(broken)
     }
 
+    /// The same with a date of its own, in seconds: the same bytes at every call.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn sign_as_of(&self, bytes: &[u8], when: i64) -> Result<String> {
+        self.key.sign_detached(bytes, when.max(self.key.created())).map_err(broken)
+    }
+
     /// The text with its signature around it.
     ///
     /// # Errors
@@ -84,7 +95,14 @@ fn broken(fault: crate::formats::fault::Fault) -> Error {
 impl Desk {
     /// The memory of a server that has answered nothing yet.
     pub fn new(store: Arc<Store>, clock: Arc<Clock>) -> Desk {
-        Desk { store, clock, lines: Mutex::default(), key: Mutex::default(), jobs: OnceLock::new() }
+        Desk {
+            store,
+            clock,
+            lines: Mutex::default(),
+            key: Mutex::default(),
+            bundles: Bundles::default(),
+            jobs: OnceLock::new(),
+        }
     }
 
     /// Says where work goes that outlives a request; once, at the start.

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::catalog;
 use crate::error::Result;
 use crate::feeds::model::sets::Hand;
-use crate::feeds::model::{repos, trees};
+use crate::feeds::model::{history, repos, trees};
 use crate::feeds::publish;
 use crate::feeds::{Desk, desk};
 use crate::http::{Request, Response};
@@ -48,6 +48,11 @@ pub fn expire(desk: &Desk, who: &str) -> Result<Removed> {
 
 fn expire_repo(desk: &Desk, name: &str, who: &str, mut removed: Removed) -> Result<Removed> {
     let now = desk.clock.now();
+    let surplus = desk.store.read(|tx| history::surplus(tx, name))?;
+    if !surplus.is_empty() {
+        let name = name.to_owned();
+        desk.store.commit(move |tx| history::prune(tx, &name, &surplus))?;
+    }
     let due = desk.store.read(|tx| match repos::get(tx, name)? {
         Some(repo) => trees::expired(tx, name, repo.generation, now),
         None => Ok(Vec::new()),

@@ -2,6 +2,7 @@
 
 pub mod api;
 mod body;
+pub mod bundle;
 mod clients;
 pub mod contents;
 pub mod desk;

@@ -10,6 +10,7 @@ use crate::clock::Time;
 use crate::ids::Digest;
 
 pub mod follow;
+pub mod history;
 pub mod keys;
 pub mod packages;
 pub mod repos;

@@ -116,3 +116,71 @@ test('a repository that follows an upstream', async () => {
   const listed = await (await fetch(`${server.base}/repo/files/index.json`)).json();
   assert.deepEqual(listed.files.map((file) => file.filename), ['read me.txt']);
 });
+
+test('a bundle is exported, refused, believed and imported in the browser', async () => {
+  const other = await Server.start();
+  try {
+    const file = path.join(work, 'tools.zip');
+    const page = await browser.open(server);
+    await page.visit('#/repositories/tools');
+    await page.getByRole('button', { name: 'Export…' }).click();
+    await page.judge('repository-export');
+    const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Save the bundle' }).click()]);
+    await saved.saveAs(file);
+    assert.match(saved.suggestedFilename(), /^tools-\d+\.zip$/);
+    await page.close_();
+
+    const there = await browser.open(other);
+    await there.visit('#/repositories');
+    await there.getByRole('button', { name: 'Import a bundle' }).click();
+    const choose = async () => {
+      const [chooser] = await Promise.all([there.waitForEvent('filechooser'), there.getByRole('button', { name: /Drop a bundle/ }).click()]);
+      await chooser.setFiles(file);
+    };
+    there.excuse(/status of 400/);
+    await choose();
+    await there.getByText(/not trusted here/).waitFor();
+    await there.getByText('Servers whose bundles are believed').click();
+    await there.getByLabel('Certificate of the other server').fill(await (await fetch(`${server.base}/key.asc`)).text());
+    await there.getByRole('button', { name: 'Believe its bundles' }).click();
+    await there.getByText(/Packhouse <repo@/).waitFor();
+    await there.judge('bundle-import');
+    await there.getByRole('button', { name: 'Try again' }).click();
+    await there.getByText(/is published with/).waitFor();
+    await there.getByRole('button', { name: 'Open the repository' }).click();
+    await there.getByRole('heading', { level: 1, name: 'tools' }).waitFor();
+    await there.getByText('greeter', { exact: true }).first().waitFor();
+    await there.close_();
+  } finally {
+    await other.stop();
+  }
+});
+
+test('snapshots are taken, compared, gone back to and deleted', async () => {
+  const page = await browser.open(server);
+  await page.visit('#/repositories/tools?tab=snapshots');
+  await page.getByRole('button', { name: 'Take a snapshot' }).first().click();
+  await page.locator('dialog').getByLabel('Name', { exact: true }).fill('before');
+  await page.getByRole('button', { name: 'Take the snapshot' }).click();
+  await page.getByRole('link', { name: 'before', exact: true }).waitFor();
+  const api = await server.signIn();
+  const change = await api('/repo/tools/packages', { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: '{}' });
+  assert.equal(change.status, 200);
+  await page.visit('#/repositories');
+  await page.visit('#/repositories/tools?tab=snapshots');
+  await page.getByRole('button', { name: 'Compare with before' }).click();
+  await page.getByText('1 package only in before').waitFor();
+  await page.judge('repository-difference');
+  await page.locator('dialog').getByRole('button', { name: 'Close' }).last().click();
+  await page.getByRole('button', { name: 'Roll back to before' }).click();
+  await page.getByText('1 package comes back').waitFor();
+  await page.locator('dialog').getByRole('button', { name: 'Roll back', exact: true }).click();
+  await page.getByRole('tab', { name: 'Packages' }).click();
+  await page.getByText('greeter', { exact: true }).first().waitFor();
+  await page.getByRole('tab', { name: 'Snapshots' }).click();
+  await page.judge('repository-snapshots');
+  await page.getByRole('button', { name: 'Delete before' }).click();
+  await page.getByRole('button', { name: 'Delete snapshot' }).click();
+  await page.getByText('No snapshot yet').waitFor();
+  await page.close_();
+});

@@ -197,3 +197,13 @@ export function verify(digest, file) {
     { id: 'filehash', label: 'Check (Windows)', language: 'powershell', text: `(Get-FileHash -Algorithm SHA256 -LiteralPath ${ps(file)}).Hash -eq '${digest}'` },
   ];
 }
+
+/** A repository carried to another server: a bundle fetched here, taken in there. */
+export function bundleExport(base, name, since) {
+  const from = `${base}/repo/${seg(name)}/export${since ? `?since=${since}` : ''}`;
+  const file = `${name}.zip`;
+  return [
+    { id: 'bundle-export', label: 'Here', language: 'bash', text: `curl -fSo ${sh(file)} ${sh(from)}\ncurl -fsSo key.asc ${sh(`${base}/key.asc`)}` },
+    { id: 'bundle-import', label: 'On the other side (SERVER is its address)', language: 'bash', text: `# Once: believe what this server signs.\ncurl -fsS -H "X-Api-Token: $PACKHOUSE_TOKEN" --data-binary @key.asc "$SERVER/key/trusted"\ncurl -fsS -X POST -H "X-Api-Token: $PACKHOUSE_TOKEN" -T ${sh(file)} "$SERVER/import"` },
+  ];
+}

@@ -21,6 +21,8 @@ use crate::store::table::{Read, Table, WriteTx};
 
 const PACKAGES: Table<Digest, Package> = Table::new("feeds.package");
 const FRAGMENTS: Table<Digest, Fragments> = Table::new("feeds.fragment");
+/// The CRC-32 of a package, once it was asked for: archives want it.
+const CRCS: Table<Digest, u32> = Table::new("feeds.crc");
 
 /// The kinds of holder that list a package.
 const LISTING: [&str; 4] = ["upstream", "repo", "snapshot", "package"];
@@ -176,6 +178,22 @@ pub(super) fn drop_unlisted(tx: &WriteTx, digest: &Digest) -> Result<()> {
     }
     PACKAGES.remove(tx, digest)?;
     FRAGMENTS.remove(tx, digest)?;
+    CRCS.remove(tx, digest)?;
+    Ok(())
+}
+
+/// The CRC-32 of a package's bytes, when it was ever computed.
+pub fn crc(tx: &impl Read, digest: &Digest) -> Result<Option<u32>> {
+    CRCS.get(tx, digest)
+}
+
+/// Notes CRC-32s that were computed, as far as the packages are still known.
+pub fn put_crcs(tx: &WriteTx, crcs: &[(Digest, u32)]) -> Result<()> {
+    for (digest, crc) in crcs {
+        if is_known(tx, digest)? {
+            CRCS.put(tx, digest, crc)?;
+        }
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Time;
 use crate::error::Result;
 use crate::feeds::model::{Set, Type};
+use crate::ids::Digest;
 use crate::store::table::{Read, Table, WriteTx};
 
 const REPOS: Table<String, Repo> = Table::new("feeds.repo");
@@ -39,6 +40,47 @@ pub struct Repo {
     /// apt: how many packages each `COMPONENT/ARCHITECTURE` has.
     #[serde(default)]
     pub shelves: BTreeMap<String, u64>,
+    /// The states it took from bundles, the latest last (`repos.md` §19.2); the oldest are forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
+}
+
+/// The most states from bundles that a repo remembers.
+const MOST_IMPORTS: usize = 100;
+
+/// A state of a repo elsewhere, taken from a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// The number that state has where it comes from.
+    pub generation: u64,
+    /// What stands for its packages ([`super::history::fingerprint`]).
+    pub digest: Digest,
+    /// When it was published there.
+    pub created: Time,
+    /// When it was taken here.
+    pub imported: Time,
+    /// Fingerprint of the certificate that signed the bundle; none when it was taken on trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+}
+
+impl Import {
+    /// What the audit trail says of it.
+    pub fn subject(&self, repo: &str) -> String {
+        let signer =
+            self.signer.as_ref().map_or_else(|| "taken on trust".to_owned(), |print| format!("signed by {print}"));
+        format!("{repo} from generation {} of elsewhere, {signer}", self.generation)
+    }
+}
+
+impl Repo {
+    /// Notes a state that was taken from a bundle. What it had taken of later states is forgotten: it is behind them again.
+    pub fn note_import(&mut self, import: Import) {
+        self.imports.retain(|known| known.generation < import.generation);
+        self.imports.push(import);
+        let surplus = self.imports.len().saturating_sub(MOST_IMPORTS);
+        self.imports.drain(..surplus);
+    }
 }
 
 /// How a repo is published (`repos.md` §7). An empty text means the default.

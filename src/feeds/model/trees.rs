@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{self, Holder};
 use crate::clock::Time;
 use crate::error::Result;
-use crate::feeds::model::Set;
 use crate::feeds::model::repos::{self, Snapshot};
 use crate::feeds::model::sets::{self, Hand};
+use crate::feeds::model::{Set, history};
 use crate::ids::Digest;
 use crate::store::table::{Read, Table, WriteTx};
 
@@ -324,6 +324,7 @@ pub fn remove_repo(tx: &WriteTx, hand: Hand, name: &str, current: u64) -> Result
         INDEXES.remove(tx, (name, index.as_str()))?;
     }
     sets::clear(tx, hand, &Set::Repo(name.to_owned()))?;
+    history::clear(tx, name)?;
     repos::remove(tx, name)?;
     Ok(())
 }

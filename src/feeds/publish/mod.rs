@@ -9,8 +9,9 @@ use crate::catalog;
 use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::feeds::model::follow as followers;
+use crate::feeds::model::history::{self, Step};
 use crate::feeds::model::packages::{self, Prepared};
-use crate::feeds::model::repos::{self, Options, Repo};
+use crate::feeds::model::repos::{self, Import, Options, Repo};
 use crate::feeds::model::sets::{self, Hand};
 use crate::feeds::model::trees::{self, Edition, File, Gone};
 use crate::feeds::model::{Change, Counts, Extras, Member, Package, Set, Type};
@@ -50,6 +51,8 @@ pub struct Wanted {
     pub staged: Vec<Staged>,
     /// Packages that were uploaded by hand, with their file names: they stay when the repo lets go of them.
     pub uploaded: Vec<(Digest, String)>,
+    /// What it is taken from, when that is a bundle.
+    pub arrival: Option<Arrival>,
     /// Whether a new generation is made even if nothing changes.
     pub always: bool,
     /// Who asks.
@@ -58,6 +61,14 @@ pub struct Wanted {
     pub address: Option<IpAddr>,
     /// From where else, when changes of several clients are published together.
     pub beside: BTreeSet<IpAddr>,
+}
+
+/// What comes with a bundle beside packages.
+pub struct Arrival {
+    /// The state that is taken.
+    pub import: Import,
+    /// Other files among [`Wanted::staged`], for the catalog: digest, bytes, name.
+    pub files: Vec<(Digest, u64, String)>,
 }
 
 /// What came of it.
@@ -161,15 +172,33 @@ pub fn publish(desk: &Desk, mut wanted: Wanted) -> Result<Outcome> {
         Type::Apt => apt::build(&mut draft, &key)?,
         Type::Dir => dir::build(&mut draft, &key)?,
     }
-    let Draft { repo, edition, staged, made, moved, .. } = draft;
+    let Draft { repo, edition, staged, mut made, moved, .. } = draft;
+    let step = step(&moved);
     // Of a large change this is the larger part; the commit needs room of its own.
     drop(moved);
     let mut files = std::mem::take(&mut wanted.staged);
     files.extend(staged);
+    let import = wanted.arrival.take().map(|arrival| {
+        made.extend(arrival.files);
+        arrival.import
+    });
     let (name, followed) = (wanted.name.clone(), wanted.old.as_ref().and_then(|old| old.options.follow.clone()));
-    let outcome = commit(desk, wanted, repo, edition, files, made, now)?;
+    let outcome = commit(desk, wanted, Next { repo, edition, made, step, import }, files, now)?;
     follow::published(desk, &name, outcome.repo.options.follow != followed);
     Ok(outcome)
+}
+
+/// Which packages come and which go.
+fn step(moved: &BTreeMap<Digest, Moved>) -> Step {
+    let mut step = Step::default();
+    for (digest, moved) in moved {
+        match (&moved.was, &moved.will) {
+            (None, Some(_)) => step.added.push(*digest),
+            (Some(_), None) => step.removed.push(*digest),
+            _ => {}
+        }
+    }
+    step
 }
 
 /// Packages that name no component follow the repo's own when that changes.
@@ -207,6 +236,7 @@ pub fn republish(desk: &Desk, name: &str, who: &str, address: Option<IpAddr>) ->
             prepared: BTreeMap::new(),
             staged: Vec::new(),
             uploaded: Vec::new(),
+            arrival: None,
             always: true,
             who: who.to_owned(),
             address,
@@ -251,8 +281,12 @@ fn next(wanted: &Wanted, moved: &BTreeMap<Digest, Moved>, now: Time) -> Repo {
             size: 0,
             options: Options::default(),
             shelves: BTreeMap::new(),
+            imports: Vec::new(),
         },
     };
+    if let Some(arrival) = &wanted.arrival {
+        repo.note_import(arrival.import.clone());
+    }
     repo.generation += 1;
     repo.updated = now.max(repo.updated);
     // Clients compare dates in whole seconds: each generation gets one of its own.
@@ -271,16 +305,18 @@ fn next(wanted: &Wanted, moved: &BTreeMap<Digest, Moved>, now: Time) -> Repo {
     repo
 }
 
-fn commit(
-    desk: &Desk,
-    wanted: Wanted,
+/// The next generation, ready to be written.
+struct Next {
     repo: Repo,
     edition: Edition,
-    files: Vec<Staged>,
     made: Vec<(Digest, u64, String)>,
-    now: Time,
-) -> Result<Outcome> {
+    step: Step,
+    import: Option<Import>,
+}
+
+fn commit(desk: &Desk, wanted: Wanted, next: Next, files: Vec<Staged>, now: Time) -> Result<Outcome> {
     let store = desk.store.clone();
+    let Next { repo, edition, made, step, import } = next;
     let outcome = repo.clone();
     let Wanted { name, old, change, extras, prepared, uploaded, who, address, beside, .. } = wanted;
     let counts = desk.store.shelve(files, move |tx| {
@@ -309,7 +345,11 @@ fn commit(
             packages::upload(tx, digest, filename, &who, now)?;
         }
         sets::put_extras(tx, &set, &extras)?;
+        history::put(tx, &name, repo.generation, &step)?;
         repos::put(tx, &name, &repo)?;
+        if let Some(import) = &import {
+            audit::note(tx, now, &who, "repo.import", &import.subject(&name), address)?;
+        }
         let subject = format!("{name} generation {}, +{} -{}", repo.generation, counts.added, counts.removed);
         audit::note(tx, now, &who, "repo.publish", &subject, address)?;
         for address in &beside {

@@ -1,6 +1,6 @@
 //! Certificates somebody trusts, and whether one of them signed a file.
 
-use pgp::composed::{Deserializable, SignedPublicKey};
+use pgp::composed::{ArmorOptions, Deserializable, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::KeyDetails;
@@ -12,12 +12,30 @@ use super::{LONGEST_KEYS, blocks, cleartext, is_binary, signatures};
 
 /// Most certificates kept together.
 const MOST: usize = 1_000;
+/// Most characters of a user id that are shown.
+const LONGEST_USER: usize = 200;
 /// Reasons told when no signature is good.
 const REASONS: usize = 3;
 
 /// One or more public certificates.
 #[derive(Clone, Debug)]
 pub struct Certificates(Vec<SignedPublicKey>);
+
+/// One public certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its fingerprint, upper-case hex.
+    pub fingerprint: String,
+    /// Its first user id, on one line and not endlessly long; may be empty.
+    pub user: String,
+    /// The certificate in armor.
+    pub armored: String,
+}
+
+/// The key ids that detached signatures name, armored or not; none means that there is no signature.
+pub fn issuers(signature: &[u8]) -> Result<Vec<String>, Fault> {
+    Ok(signatures(signature)?.iter().map(issuer).collect())
+}
 
 /// Who made a good signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +75,28 @@ impl Certificates {
     /// The fingerprints of the certificates, upper-case hex, in their order.
     pub fn fingerprints(&self) -> Vec<String> {
         self.0.iter().map(|certificate| fingerprint(&certificate.primary_key)).collect()
+    }
+
+    /// The certificates one by one.
+    pub fn each(&self) -> Result<Vec<Certificate>, Fault> {
+        let unwritten = |error: pgp::errors::Error| Fault::bad(format!("the certificate cannot be written: {error}"));
+        let one = |certificate: &SignedPublicKey| {
+            let user = certificate.details.users.first();
+            let user = user.map(|user| String::from_utf8_lossy(user.id.id()).into_owned()).unwrap_or_default();
+            Ok(Certificate {
+                fingerprint: fingerprint(&certificate.primary_key),
+                user: user.chars().filter(|c| !c.is_control()).take(LONGEST_USER).collect(),
+                armored: certificate.to_armored_string(ArmorOptions::default()).map_err(unwritten)?,
+            })
+        };
+        self.0.iter().map(one).collect()
+    }
+
+    /// Whether a key that a detached signature names is among these certificates, whatever the signature is worth.
+    pub fn know(&self, signature: &[u8]) -> Result<bool, Fault> {
+        let signatures = signatures(signature)?;
+        let known = |signature: &Signature| self.0.iter().any(|known| !keys_of(known, signature).is_empty());
+        Ok(signatures.iter().any(known))
     }
 
     /// Judges a detached signature over `data`, armored or not; of several signatures one good one is enough. `now` in

@@ -10,7 +10,7 @@ mod cleartext;
 mod signing;
 mod validity;
 
-pub use certificates::{Certificates, Signer};
+pub use certificates::{Certificate, Certificates, Signer, issuers};
 pub use signing::{KeyKind, SigningKey};
 
 /// Most bytes of certificates or of a secret key.

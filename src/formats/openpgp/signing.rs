@@ -122,7 +122,14 @@ impl SigningKey {
         fingerprint(&self.public.primary_key)
     }
 
-    /// An armored signature of exactly these bytes. `when` in seconds since 1970.
+    /// When the youngest of its keys was made, in seconds since 1970: no signature of it is older.
+    pub fn created(&self) -> i64 {
+        let subkeys = self.public.public_subkeys.iter().map(|subkey| subkey.key.created_at());
+        let youngest = subkeys.chain([self.public.primary_key.created_at()]).map(|time| time.as_secs()).max();
+        youngest.map_or(0, i64::from)
+    }
+
+    /// An armored signature of exactly these bytes: the same at every call with the same time. `when` in seconds since 1970.
     pub fn sign_detached(&self, bytes: &[u8], when: i64) -> Result<String, Fault> {
         self.sign(SignatureType::Binary, bytes, when)
     }

@@ -2,6 +2,7 @@
 //! reprepro, debmirror, gpgv; every package is built by dpkg-deb or rpmbuild.
 
 mod apt;
+mod bundles;
 mod dnf;
 mod golden;
 mod mirrors;

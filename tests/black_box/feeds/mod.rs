@@ -2,6 +2,7 @@
 
 mod habits;
 mod hostile;
+mod bundles;
 mod packages;
 mod repos;
 mod together;

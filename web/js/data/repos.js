@@ -1,5 +1,5 @@
 // Repositories, upstreams and packages over their own dialect.
-import { api } from '../api.js';
+import { address, api } from '../api.js';
 
 export const TYPES = { apt: 'apt (Debian, Ubuntu)', yum: 'yum, dnf (Fedora, RHEL, SUSE)', dir: 'Directory (any file)' };
 /** Kinds of files a repository of a type takes; null for all. */
@@ -25,6 +25,28 @@ export const changeUpstream = (name, values) => api.put(upstream(name), values);
 export const deleteUpstream = (name) => api.del(upstream(name));
 export const lastSync = (name, signal) => api.get(`${upstream(name)}/sync`, { signal, quiet: true }).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
 export const cancelSync = (name) => api.del(`${upstream(name)}/sync`);
+export const snapshotsOf = (name, signal) => api.get(`${repo(name)}/snapshots`, { signal });
+export const takeSnapshot = (name, snapshot) => api.post(`${repo(name)}/snapshots`, { name: snapshot });
+export const deleteSnapshot = (name, snapshot) => api.del(`${repo(name)}/snapshots/${encodeURIComponent(snapshot)}`);
+/** How a repository differs from `repo/X`, `upstream/X` or `snapshot/X@S`. */
+export const differences = (name, other, signal) => api.get(`${repo(name)}/diff`, { query: { with: other }, signal });
+export const trustedKeys = (signal) => api.get('/key/trusted', { signal });
+export const trustKey = (text) => api.post('/key/trusted', text, { headers: { 'Content-Type': 'application/pgp-keys' } });
+export const distrustKey = (fingerprint) => api.del(`/key/trusted/${encodeURIComponent(fingerprint)}`);
+/** Where a bundle of a repository is fetched; `since` leaves out what that generation had. */
+export const exportAddress = (name, since) => address(`${repo(name)}/export`, { since });
+
+/** The first bytes of a bundle say what it is: enough to refuse it before all of it has travelled. */
+const FIRST = 256 * 1024;
+
+/** Sends a bundle. */
+export async function importBundle(file, { trust, replace }, progress) {
+  const options = { query: { trust: trust ? 1 : '', replace: replace ? 1 : '' }, headers: { 'Content-Type': 'application/zip' } };
+  if (file.size > 2 * FIRST) {
+    await api.upload('/import', file.slice(0, FIRST), options).catch((error) => (error.status === 400 && /ends early/.test(error.message) ? null : Promise.reject(error)));
+  }
+  return api.upload('/import', file, { ...options, progress });
+}
 
 /** The packages of a repository or upstream, by name and newest first as the server orders them. */
 export async function packagesOf(kind, name, signal) {

@@ -3,6 +3,7 @@ import { h } from '../dom.js';
 import { count } from '../format.js';
 import { go, link } from '../router.js';
 import { badge } from '../parts/badge.js';
+import { importDrawer } from '../parts/bundles.js';
 import { button } from '../parts/button.js';
 import { size, time } from '../parts/digest.js';
 import { drawer } from '../parts/drawer.js';
@@ -53,7 +54,7 @@ export async function render(ctx) {
   });
   if (upstreams?.length) ctx.every(5000, () => sources.reload());
   return h('div', { class: 'page' },
-    pageHead({ title, lead: 'What machines install from, signed by this server.', actions: [upstreams && button('New upstream', { icon: 'globe', onclick: newUpstream }), repos && button('New repository', { look: 'primary', icon: 'plus', onclick: newRepo })] }),
+    pageHead({ title, lead: 'What machines install from, signed by this server.', actions: [upstreams && button('New upstream', { icon: 'globe', onclick: newUpstream }), repos && button('Import a bundle', { icon: 'upload', onclick: () => importDrawer(ctx) }), repos && button('New repository', { look: 'primary', icon: 'plus', onclick: newRepo })] }),
     made && h('section', { class: 'card card-flush' }, h('div', { class: 'card-head' }, h('h2', null, 'Repositories')), made),
     sources && h('section', { class: 'card card-flush' }, h('div', { class: 'card-head' }, h('h2', null, 'Upstreams')), sources));
 }

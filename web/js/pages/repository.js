@@ -5,6 +5,7 @@ import { bytes, count } from '../format.js';
 import { go, link } from '../router.js';
 import { base } from '../state.js';
 import { badge } from '../parts/badge.js';
+import { exportDrawer } from '../parts/bundles.js';
 import { button, busy, linkButton } from '../parts/button.js';
 import { confirm } from '../parts/dialog.js';
 import { time } from '../parts/digest.js';
@@ -18,6 +19,7 @@ import { card, facts, pageHead } from '../parts/page.js';
 import { progress } from '../parts/progress.js';
 import { repoFields } from '../parts/repofields.js';
 import { snippets } from '../parts/snippet.js';
+import { snapshots } from '../parts/snapshots.js';
 import { tabs } from '../parts/tabs.js';
 import { announce } from '../parts/toast.js';
 import { TAKES, changeRepo, copyInto, deleteRepo, packagesOf, patchPackages, repoNamed, repoNames, sendPackage, upstreamNames } from '../data/repos.js';
@@ -31,7 +33,7 @@ export async function render(ctx, { name }) {
   return h('div', { class: 'page' },
     pageHead({
       title: name, badges: [badge(repo.type, 'accent', { plain: true }), h('span', { class: 'muted small' }, `${count(repo.packages, 'package')}, ${bytes(repo.size)}, published `, time(repo.updated_at)), repo.follow && badge(`Follows ${repo.follow.type === 'upstream' ? 'upstream' : 'repository'} ${repo.follow.name}`, 'info')],
-      actions: [button('Copy from…', { icon: 'sync', onclick: () => copyDrawer(repo, ctx) }), button('Add packages', { look: 'primary', icon: 'plus', onclick: add })],
+      actions: [button('Export…', { icon: 'download', onclick: () => exportDrawer(repo) }), button('Copy from…', { icon: 'sync', onclick: () => copyDrawer(repo, ctx) }), button('Add packages', { look: 'primary', icon: 'plus', onclick: add })],
     }),
     repo.followed?.error && notice('bad', `The last copy from ${repo.follow.name} failed. What was published before is still served.`, h('p', { class: 'wrap' }, repo.followed.error)),
     tabs({ label: name, chosen: ctx.query.get('tab') ?? 'packages', onchange: (tab) => history.replaceState(null, '', link('/repositories/:name', { name }, { tab: tab === 'packages' ? '' : tab })), items: [
@@ -42,6 +44,7 @@ export async function render(ctx, { name }) {
       }) },
       { id: 'files', label: 'Files', render: () => filesOf(repo) },
       { id: 'setup', label: 'Set up a machine', render: () => setup(repo, packages) },
+      { id: 'snapshots', label: 'Snapshots', render: () => snapshots(repo, ctx) },
       { id: 'settings', label: 'Settings', render: async () => settings(repo, await sources(repo), ctx) },
     ] }));
 }
@@ -155,7 +158,7 @@ function settings(repo, choices, ctx) {
     go('#/repositories');
   } });
   return h('div', { class: 'stack' },
-    card('Options', {}, facts([['Made', time(repo.created_at)], ['Generation', String(repo.generation)]]), repo.type !== 'dir' && form({ fields: [options], submit: 'Save and publish', busy: 'Publishing…', onsubmit: async () => { await changeRepo(repo.name, options.chosen()); announce('Published with the new options'); ctx.refresh(); } })),
+    card('Options', {}, facts([['Made', time(repo.created_at)], ['Generation', String(repo.generation)], repo.imported && ['Imported', h('span', null, `generation ${repo.imported.generation} of elsewhere, `, time(repo.imported.imported_at))]]), repo.type !== 'dir' && form({ fields: [options], submit: 'Save and publish', busy: 'Publishing…', onsubmit: async () => { await changeRepo(repo.name, options.chosen()); announce('Published with the new options'); ctx.refresh(); } })),
     following(repo, choices, ctx),
     card('Delete', {}, h('div', null, away)));
 }
