@@ -310,13 +310,15 @@ pub fn collect(
             }
         }
     }
-    let mut after = None;
-    while first != last {
-        let rows = NEWEST.page(tx, (tenant,), after.as_ref(), PAGE)?;
-        rows.iter().for_each(|(_, group)| sink(List::Newest, &group.states, told(group)));
-        match rows.into_iter().next_back() {
-            Some((key, _)) => after = Some(key),
-            None => break,
+    if first != last {
+        let mut after = None;
+        loop {
+            let rows = NEWEST.page(tx, (tenant,), after.as_ref(), PAGE)?;
+            rows.iter().for_each(|(_, group)| sink(List::Newest, &group.states, told(group)));
+            match rows.into_iter().next_back() {
+                Some((key, _)) => after = Some(key),
+                None => break,
+            }
         }
     }
     let mut wanted = |list: List, states: Vec<State>, by: i64| match list {

@@ -49,7 +49,7 @@ pub(super) struct Upload {
 /// What an entrant is told.
 pub(super) enum Told {
     /// It is being served.
-    Served(Served),
+    Served(Box<Served>),
     /// The repo had the uploaded package before; nothing was done about it.
     There(Box<Upload>),
 }
@@ -111,7 +111,8 @@ fn tell(judged: Result<Judged>, outcome: &Result<Outcome>, alone: bool) -> Resul
             let outcome = outcome.as_ref().map_err(again)?;
             let own = counts.added + counts.removed + counts.packages > 0;
             let counts = Counts { packages: outcome.repo.packages, ..if alone { outcome.counts } else { counts } };
-            Ok(Told::Served(Served { repo: outcome.repo.clone(), counts, changed: outcome.changed && (alone || own) }))
+            let changed = outcome.changed && (alone || own);
+            Ok(Told::Served(Box::new(Served { repo: outcome.repo.clone(), counts, changed })))
         }
     }
 }

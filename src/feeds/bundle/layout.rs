@@ -274,18 +274,18 @@ mod tests {
         let huge = 5_u64 << 30;
         for sizes in [vec![], vec![0], vec![3, 7], vec![huge, 1, LARGE, LARGE - 1], vec![1; 65_535], vec![1; 65_534]] {
             let layout = layout(&sizes);
-            for number in 0..sizes.len() {
+            for (number, size) in sizes.iter().copied().enumerate() {
                 let (head, line) = (layout.head(number, "abcde", 1), layout.line(number, "abcde", 1));
                 let start = layout.starts[number];
                 assert_eq!(layout.place(start), Place::Head { number, within: 0 });
                 let body = start + head.len() as u64;
                 assert_eq!(layout.place(body - 1), Place::Head { number, within: head.len() as u64 - 1 });
-                if sizes[number] > 0 {
+                if size > 0 {
                     assert_eq!(layout.place(body), Place::Bytes { number, within: 0 });
-                    let last = Place::Bytes { number, within: sizes[number] - 1 };
-                    assert_eq!(layout.place(body + sizes[number] - 1), last);
+                    let last = Place::Bytes { number, within: size - 1 };
+                    assert_eq!(layout.place(body + size - 1), last);
                 }
-                assert_eq!(layout.starts[number + 1], body + sizes[number]);
+                assert_eq!(layout.starts[number + 1], body + size);
                 assert_eq!(layout.place(layout.lines[number]), Place::Line { number, within: 0 });
                 assert_eq!(layout.lines[number + 1], layout.lines[number] + line.len() as u64);
             }

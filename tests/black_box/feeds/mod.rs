@@ -1,8 +1,8 @@
 //! Repositories and packages, row by row (`repos.md`).
 
+mod bundles;
 mod habits;
 mod hostile;
-mod bundles;
 mod packages;
 mod repos;
 mod together;
