@@ -1,11 +1,8 @@
 //! What the console room decides without looking anything up: types of files, addresses of pages, what lists are asked for. Pure.
 
-use std::net::{IpAddr, SocketAddr};
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::certificates::Name;
 use crate::error::{Error, Result};
 
 /// The media type of a page's file, by its extension; none for what is not part of the UI.
@@ -117,69 +114,6 @@ pub const BEHIND: &[&str] = &["repo-index"];
 
 /// What a list asks for by `held=` to see only such artifacts.
 pub const NOWHERE: &str = "none";
-
-/// Addresses shown at most; a machine may have very many.
-pub const MAX_ADDRESSES: usize = 24;
-
-/// One address this server answers at.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Reach {
-    /// `http://192.0.2.1:8080`
-    pub url: String,
-    /// Whether it is spoken to by HTTPS.
-    pub secure: bool,
-    /// Its place in the list: the most useful for other machines first.
-    pub rank: u8,
-}
-
-impl Reach {
-    /// Whose address it is: `network`, `name` or `local` (good on this machine only).
-    pub fn sort(&self) -> &'static str {
-        match self.rank {
-            0 | 1 | 3 => "network",
-            2 => "name",
-            _ => "local",
-        }
-    }
-}
-
-/// What the machine's names make of the addresses listened on. A listener on every address answers to every name, another
-/// one to its own address, and to `localhost` where that is it.
-pub fn reach(scheme: &str, listened: &[SocketAddr], names: &[Name]) -> Vec<Reach> {
-    let mut found: Vec<Reach> = Vec::new();
-    for listener in listened {
-        let ip = listener.ip();
-        let hears = |name: &Name| match name {
-            Name::Address(address) if ip.is_unspecified() => ip.is_ipv6() || address.is_ipv4(),
-            Name::Address(address) => *address == ip.to_canonical(),
-            Name::Host(host) if host == "localhost" => ip.is_unspecified() || ip.is_loopback(),
-            Name::Host(_) => ip.is_unspecified(),
-        };
-        let own = Name::Address(ip.to_canonical());
-        let own = (!ip.is_unspecified() && !names.contains(&own)).then_some(&own);
-        for name in names.iter().filter(|name| hears(name)).chain(own) {
-            let rank = match name {
-                Name::Address(address) if address.is_loopback() => 5,
-                Name::Address(IpAddr::V4(address)) => u8::from(!address.is_private()),
-                Name::Address(IpAddr::V6(_)) => 3,
-                Name::Host(host) if host == "localhost" => 4,
-                Name::Host(_) => 2,
-            };
-            let host = match name {
-                Name::Address(IpAddr::V6(address)) => format!("[{address}]"),
-                Name::Address(address) => address.to_string(),
-                Name::Host(host) => host.clone(),
-            };
-            let usual = matches!((scheme, listener.port()), ("http", 80) | ("https", 443));
-            let port = if usual { String::new() } else { format!(":{}", listener.port()) };
-            let one = Reach { url: format!("{scheme}://{host}{port}"), secure: scheme == "https", rank };
-            if !found.contains(&one) {
-                found.push(one);
-            }
-        }
-    }
-    found
-}
 
 /// A cell of a CSV table (RFC 4180). What a spreadsheet would run as a formula is kept text by an apostrophe.
 pub fn csv_cell(text: &str) -> String {
@@ -303,35 +237,6 @@ mod tests {
         let told: std::collections::BTreeSet<_> = told.collect();
         assert!(told == lock, "run packaging/licences: {:?}", told.symmetric_difference(&lock).collect::<Vec<_>>());
         assert!(libraries(list).all(|one| !one.licence.is_empty() && one.licence != "-"));
-    }
-
-    #[test]
-    fn where_a_server_is_reached() {
-        let names: Vec<Name> = ["localhost", "nas", "127.0.0.1", "::1", "192.168.1.9", "203.0.113.4", "2001:db8::5"]
-            .iter()
-            .map(|text| Name::parse(text).unwrap())
-            .collect();
-        let shown = |scheme: &str, listened: &[&str]| {
-            let listened: Vec<SocketAddr> = listened.iter().map(|text| text.parse().unwrap()).collect();
-            let mut found = reach(scheme, &listened, &names);
-            found.sort_by_key(|one| one.rank);
-            found.into_iter().map(|one| format!("{} {}", one.url, one.sort())).collect::<Vec<_>>()
-        };
-        let v4 = [
-            "http://192.168.1.9:8080 network",
-            "http://203.0.113.4:8080 network",
-            "http://nas:8080 name",
-            "http://localhost:8080 local",
-            "http://127.0.0.1:8080 local",
-        ];
-        assert_eq!(shown("http", &["0.0.0.0:8080"]), v4);
-        assert_eq!(shown("http", &["0.0.0.0:8080", "0.0.0.0:8080"]), v4);
-        assert_eq!(shown("http", &["[::]:80"]).len(), 7);
-        assert!(shown("http", &["[::]:80"]).contains(&"http://[2001:db8::5] network".to_owned()));
-        assert_eq!(shown("https", &["192.168.1.9:443"]), ["https://192.168.1.9 network"]);
-        assert_eq!(shown("https", &["198.51.100.7:8443"]), ["https://198.51.100.7:8443 network"]);
-        assert_eq!(shown("http", &["127.0.0.1:5"]), ["http://localhost:5 local", "http://127.0.0.1:5 local"]);
-        assert!(shown("http", &[]).is_empty());
     }
 
     #[test]

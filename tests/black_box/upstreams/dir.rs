@@ -142,7 +142,7 @@ fn with_a_key_only_a_signed_list_is_believed() {
     assert_eq!(names(&server, "tree"), ["a.txt", "b.txt"]);
     assert_eq!(look(&server, "tree")["verified"], true);
     fs::write(place.path().join("a.txt"), "other").unwrap();
-    is_done(&again(&server, "tree", json!({})));
+    is_failed(&again(&server, "tree", json!({})), "a.txt: checksum mismatch");
     let cases: [(&str, &dyn Fn()); 3] = [
         ("SHA256SUMS", &|| fs::write(place.path().join("SHA256SUMS"), "00  a.txt\n").unwrap()),
         ("not signed", &|| fs::remove_file(place.path().join("SHA256SUMS.asc")).unwrap()),
