@@ -44,6 +44,17 @@ export const api = {
   blob,
 };
 
+/**
+ * As `Promise.all`, but of several failures the one of the first in the list is told: a page asks first for what it is
+ * about, and that this is gone explains why the rest was refused.
+ */
+export async function allOf(asked) {
+  const done = await Promise.allSettled(asked);
+  const failed = done.find((one) => one.status === 'rejected');
+  if (failed) throw failed.reason;
+  return done.map((one) => one.value);
+}
+
 /** The path with its query; arrays give one pair each, empty values are left out. */
 export function address(path, query) {
   const search = new URLSearchParams();

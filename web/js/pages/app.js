@@ -1,6 +1,6 @@
 // One app: its releases as a timeline, its files, the devices that ask, how to connect a program, and its settings.
 import { h, replace } from '../dom.js';
-import { api } from '../api.js';
+import { allOf, api } from '../api.js';
 import { count, percent } from '../format.js';
 import { go, link } from '../router.js';
 import { base } from '../state.js';
@@ -26,7 +26,7 @@ import { appUpload, electronBuilder, feeds, updateCheck } from '../snippets.js';
 export const title = (params) => params.app;
 
 export async function render(ctx, { app: name }) {
-  const [app, lists, seen] = await Promise.all([appNamed(name, ctx.signal), axes(ctx.signal), api.get('/telemetry', { query: { range: 'month', apps: name }, signal: ctx.signal })]);
+  const [app, lists, seen] = await allOf([appNamed(name, ctx.signal), axes(ctx.signal), api.get('/telemetry', { query: { range: 'month', apps: name }, signal: ctx.signal })]);
   const { user } = ctx;
   const add = async () => {
     const address = await newRelease({ app: name, axes: lists });

@@ -1,7 +1,7 @@
 // One release: its files by platform and architecture, what is new in it, whether clients hear of it, and what a client
 // of any version would be told.
 import { h, replace } from '../dom.js';
-import { api, address as withQuery } from '../api.js';
+import { address as withQuery, allOf, api } from '../api.js';
 import { go, link } from '../router.js';
 import { badge } from '../parts/badge.js';
 import { button } from '../parts/button.js';
@@ -25,7 +25,7 @@ export const title = (params) => params.version;
 
 export async function render(ctx, params) {
   const { app: name, channel, version } = params;
-  const [app, one, lists] = await Promise.all([appNamed(name, ctx.signal), release(name, channel, version, ctx.signal), axes(ctx.signal)]);
+  const [app, one, lists] = await allOf([appNamed(name, ctx.signal), release(name, channel, version, ctx.signal), axes(ctx.signal)]);
   ctx.crumbs([['Apps', '#/apps'], [name, link('/apps/:app', { app: name })], [version]]);
   ctx.title(`${name} ${version}`);
   const { user } = ctx;

@@ -1,6 +1,6 @@
 // One repository: its packages, the tree clients see, the lines to set up a machine, and its options.
 import { h, icon, replace } from '../dom.js';
-import { api } from '../api.js';
+import { allOf, api } from '../api.js';
 import { bytes, count } from '../format.js';
 import { go, link } from '../router.js';
 import { base } from '../state.js';
@@ -28,7 +28,7 @@ import { packageUpload, repository } from '../snippets.js';
 export const title = (params) => params.name;
 
 export async function render(ctx, { name }) {
-  const [repo, packages] = await Promise.all([repoNamed(name, ctx.signal), packagesOf('repo', name, ctx.signal)]);
+  const [repo, packages] = await allOf([repoNamed(name, ctx.signal), packagesOf('repo', name, ctx.signal)]);
   const add = () => addDrawer(repo, ctx);
   return h('div', { class: 'page' },
     pageHead({

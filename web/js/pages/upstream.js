@@ -1,5 +1,6 @@
 // One upstream: how its last sync went, what it holds, and a repository made from it.
 import { h, replace } from '../dom.js';
+import { allOf } from '../api.js';
 import { bytes, count, duration, instant, percent } from '../format.js';
 import { go, link } from '../router.js';
 import { badge, jobState } from '../parts/badge.js';
@@ -23,7 +24,7 @@ const STATUS = { new: ['Never synced', ''], syncing: ['Syncing', 'accent'], ok: 
 const PHASES = [['metadata', 'Read the index'], ['packages', 'Fetch packages'], ['commit', 'Take over']];
 
 export async function render(ctx, { name }) {
-  let [one, run] = await Promise.all([upstreamNamed(name, ctx.signal), lastSync(name, ctx.signal)]);
+  let [one, run] = await allOf([upstreamNamed(name, ctx.signal), lastSync(name, ctx.signal)]);
   const running = () => run && ['queued', 'running'].includes(run.state);
   const badges = h('div', { class: 'row' });
   const box = h('div', { class: 'stack', 'aria-live': 'polite' });

@@ -1,5 +1,6 @@
 // One Windows package: its versions with the installers of each, what machines type to install it, and its card.
 import { h } from '../dom.js';
+import { allOf } from '../api.js';
 import { count } from '../format.js';
 import { go } from '../router.js';
 import { base, state } from '../state.js';
@@ -25,7 +26,7 @@ import { winget } from '../snippets.js';
 export const title = (params) => params.id;
 
 export async function render(ctx, { id }) {
-  const [one, list, known] = await Promise.all([packageOf(id, ctx.signal), versions(id, ctx.signal), settings(ctx.signal)]);
+  const [one, list, known] = await allOf([packageOf(id, ctx.signal), versions(id, ctx.signal), settings(ctx.signal)]);
   ctx.title(one.PACKAGE_NAME);
   const add = async () => {
     const version = await addInstaller(one.PACKAGE_ID);
