@@ -11,13 +11,13 @@ export function reach(found, here = location.origin) {
   const line = (url, secure) => h('li', { class: 'row' }, h('code', { class: 'wrap' }, url), copyButton(url, `the address ${url}`), secure && badge('HTTPS', 'ok', { plain: true }), url === here && badge('This page', 'info', { plain: true }));
   const group = ([sort, words]) => {
     const rows = found.rows.filter((row) => row.sort === sort);
-    return rows.length > 0 && h('div', { class: 'stack stack-tight' }, h('h3', { class: 'small muted' }, words), h('ul', { class: 'addresses' }, rows.map((row) => line(row.url, row.secure))));
+    return rows.length > 0 && h('div', { class: 'stack stack-tight' }, h('p', { class: 'small muted' }, words), h('ul', { class: 'addresses' }, rows.map((row) => line(row.url, row.secure))));
   };
   const known = found.public === here || found.rows.some((row) => row.url === here);
   const far = found.public || found.rows.some((row) => row.sort !== 'local');
   return h('div', { class: 'stack' },
-    found.public && h('div', { class: 'stack stack-tight' }, h('h3', { class: 'small muted' }, 'Public address, which links and commands begin with'), h('ul', { class: 'addresses' }, line(found.public, found.public.startsWith('https:')))),
-    !known && h('div', { class: 'stack stack-tight' }, h('h3', { class: 'small muted' }, 'The address of this page'), h('ul', { class: 'addresses' }, line(here, here.startsWith('https:')))),
+    found.public && h('div', { class: 'stack stack-tight' }, h('p', { class: 'small muted' }, 'Public address, which links and commands begin with'), h('ul', { class: 'addresses' }, line(found.public, found.public.startsWith('https:')))),
+    !known && h('div', { class: 'stack stack-tight' }, h('p', { class: 'small muted' }, 'The address of this page'), h('ul', { class: 'addresses' }, line(here, here.startsWith('https:')))),
     SORTS.map(group),
     !far && notice('warn', 'Other machines cannot reach this server yet: it listens on this machine only.', 'Start it with --listen 0.0.0.0:8080 to be reached at every address of the machine.'));
 }
