@@ -1,8 +1,5 @@
 //! Handlers of `/repo` and `/repo/NAME` (`repos.md` §7), and of the key (§15).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
@@ -13,7 +10,7 @@ use crate::feeds::links::{Base, segment};
 use crate::feeds::model::follow as followers;
 use crate::feeds::model::repos::{self, Options, Repo};
 use crate::feeds::model::sets::{self, Hand};
-use crate::feeds::model::{Change, Extras, Set, Type, trees};
+use crate::feeds::model::{Set, Type, trees};
 use crate::feeds::publish::{self, Wanted};
 use crate::feeds::{clients, desk, options, rules};
 use crate::formats::openpgp::SigningKey;
@@ -54,7 +51,7 @@ pub fn create(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
 }
 
 fn make(app: &App, who: &Principal, request: &Request, name: &str, kind: Type, options: Options) -> Result<()> {
-    let wanted = Wanted::new(name, None, kind, options, who, request.peer.ip());
+    let wanted = Wanted::new(name, None, kind, options, &who.label(), Some(request.peer.ip()));
     publish::publish(desk(app)?, wanted).map(drop)
 }
 
@@ -89,7 +86,10 @@ pub fn put(app: &App, who: &Principal, request: &mut Request) -> Result<Response
             let options = options::read(old.kind, &fields, old.options.clone())?;
             let kind = old.kind;
             let extras = app.store.read(|tx| sets::extras(tx, &Set::Repo(name.clone())))?;
-            let wanted = Wanted { extras, ..Wanted::new(&name, Some(old), kind, options, who, request.peer.ip()) };
+            let wanted = Wanted {
+                extras,
+                ..Wanted::new(&name, Some(old), kind, options, &who.label(), Some(request.peer.ip()))
+            };
             publish::publish(desk(app)?, wanted).map(|_| 200)
         }
         None => {
@@ -170,35 +170,6 @@ fn kind(given: &Map<String, Value>) -> Result<Option<Type>> {
         Some(kind) => {
             let known = kind.as_str().and_then(Type::from_word);
             known.map(Some).ok_or_else(|| Error::invalid("type is yum, apt or dir"))
-        }
-    }
-}
-
-impl Wanted {
-    /// A publication that changes nothing yet.
-    pub fn new(
-        name: &str,
-        old: Option<Repo>,
-        kind: Type,
-        options: Options,
-        who: &Principal,
-        address: IpAddr,
-    ) -> Wanted {
-        Wanted {
-            name: name.to_owned(),
-            old,
-            kind,
-            options,
-            change: Change::default(),
-            extras: Extras::new(),
-            prepared: BTreeMap::new(),
-            staged: Vec::new(),
-            uploaded: Vec::new(),
-            arrival: None,
-            always: false,
-            who: who.label(),
-            address: Some(address),
-            beside: BTreeSet::new(),
         }
     }
 }

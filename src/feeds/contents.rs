@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::feeds::body::{self, Asked, Names, Wish};
 use crate::feeds::model::packages::{self, Prepared};
 use crate::feeds::model::repos::{self, Follow, Repo};
-use crate::feeds::model::{Change, Counts, Extras, Member, Package, PackageType, Set, Type, sets};
+use crate::feeds::model::{Counts, Extras, Member, Package, PackageType, Set, Type, sets};
 use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::publish::{self, Outcome, Wanted, paths};
 use crate::feeds::together::{self, Asks, Entrant, Told};
@@ -81,7 +81,7 @@ fn set(app: &App, who: &Principal, request: &Request, name: &str, asked: Asked) 
     let (outcome, warnings) = desk(app)?.alone(name, || {
         let repo = app.store.read(|tx| repos::get(tx, name))?.ok_or_else(|| rules::unknown_repo(name))?;
         let (kind, options) = (repo.kind, repo.options.clone());
-        let mut wanted = Wanted::new(name, Some(repo.clone()), kind, options, who, request.peer.ip());
+        let mut wanted = Wanted::new(name, Some(repo.clone()), kind, options, &who.label(), Some(request.peer.ip()));
         let mut warnings = Vec::new();
         match asked {
             Asked::Sync { name, kind } => sync(desk(app)?, &mut wanted, &repo, &name, &kind)?,
@@ -371,22 +371,8 @@ pub fn copy(desk: &Desk, name: &str, source: &Follow, who: &str) -> Result<Outco
         if repo.options.follow.as_ref() != Some(source) {
             return Err(Error::conflict(format!("repo {name} follows something else by now")));
         }
-        let mut wanted = Wanted {
-            name: name.to_owned(),
-            kind: repo.kind,
-            options: repo.options.clone(),
-            change: Change::default(),
-            extras: Extras::new(),
-            prepared: BTreeMap::new(),
-            staged: Vec::new(),
-            uploaded: Vec::new(),
-            arrival: None,
-            always: false,
-            who: who.to_owned(),
-            address: None,
-            beside: BTreeSet::new(),
-            old: Some(repo.clone()),
-        };
+        let (kind, options) = (repo.kind, repo.options.clone());
+        let mut wanted = Wanted::new(name, Some(repo.clone()), kind, options, who, None);
         sync(desk, &mut wanted, &repo, &source.name, &source.kind)?;
         publish::publish(desk, wanted)
     })

@@ -137,7 +137,7 @@ fn begin(app: &App, name: &str, entrants: &[Entrant]) -> Result<Round> {
     let (repo, extras) = app.store.read(|tx| Ok((repos::get(tx, name)?, sets::extras(tx, &set)?)))?;
     let repo = repo.ok_or_else(|| rules::unknown_repo(name))?;
     let (kind, options) = (repo.kind, repo.options.clone());
-    let mut wanted = Wanted::new(name, Some(repo.clone()), kind, options, &first.who, first.address);
+    let mut wanted = Wanted::new(name, Some(repo.clone()), kind, options, &first.who.label(), Some(first.address));
     wanted.extras = extras;
     wanted.beside = entrants.iter().map(|entrant| entrant.address).filter(|other| *other != first.address).collect();
     Ok(Round { set, repo, wanted, pending: Pending::default() })

@@ -114,7 +114,7 @@ fn settle(app: &App, who: &Principal, request: &Request, mut parcel: Parcel, ask
     let members = members(app, &parcel.judged, &options, &prepared)?;
     let extras = manifest.extras();
     let files = extras.values().map(|extra| (extra.digest, extra.size, extra.name.clone())).collect();
-    let mut wanted = Wanted::new(&name, old.clone(), kind, options, who, request.peer.ip());
+    let mut wanted = Wanted::new(&name, old.clone(), kind, options, &who.label(), Some(request.peer.ip()));
     wanted.change = sets::difference(&held, &members);
     wanted.extras = extras;
     wanted.prepared = prepared;

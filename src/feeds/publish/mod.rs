@@ -63,6 +63,35 @@ pub struct Wanted {
     pub beside: BTreeSet<IpAddr>,
 }
 
+impl Wanted {
+    /// A publication by `who` that changes nothing yet; `old` is the repo as it is.
+    pub fn new(
+        name: &str,
+        old: Option<Repo>,
+        kind: Type,
+        options: Options,
+        who: &str,
+        address: Option<IpAddr>,
+    ) -> Wanted {
+        Wanted {
+            name: name.to_owned(),
+            old,
+            kind,
+            options,
+            change: Change::default(),
+            extras: Extras::new(),
+            prepared: BTreeMap::new(),
+            staged: Vec::new(),
+            uploaded: Vec::new(),
+            arrival: None,
+            always: false,
+            who: who.to_owned(),
+            address,
+            beside: BTreeSet::new(),
+        }
+    }
+}
+
 /// What comes with a bundle beside packages.
 pub struct Arrival {
     /// The state that is taken.
@@ -226,22 +255,9 @@ pub fn republish(desk: &Desk, name: &str, who: &str, address: Option<IpAddr>) ->
             None => Ok(None),
         })?;
         let Some((repo, extras)) = found else { return Ok(false) };
-        let wanted = Wanted {
-            name: name.to_owned(),
-            kind: repo.kind,
-            options: repo.options.clone(),
-            old: Some(repo),
-            change: Change::default(),
-            extras,
-            prepared: BTreeMap::new(),
-            staged: Vec::new(),
-            uploaded: Vec::new(),
-            arrival: None,
-            always: true,
-            who: who.to_owned(),
-            address,
-            beside: BTreeSet::new(),
-        };
+        let (kind, options) = (repo.kind, repo.options.clone());
+        let wanted = Wanted::new(name, Some(repo), kind, options, who, address);
+        let wanted = Wanted { extras, always: true, ..wanted };
         publish(desk, wanted).map(|_| true)
     })
 }
