@@ -7,21 +7,25 @@ use crate::files::{Form, sha256};
 use crate::rig;
 use crate::server::{ADMIN, ADMIN_PASSWORD, ADMIN_USER, Packhouse, SIGNUP_KEY, wait_for};
 
-const PASSWORD: &str = "a password of the console tests";
+/// The password of everybody but the administrator.
+pub(crate) const PASSWORD: &str = "a password of the console tests";
 
+/// Logs in; answers the session's token.
 #[track_caller]
-fn log_in(server: &Packhouse, name: &str, password: &str) -> String {
+pub(crate) fn log_in(server: &Packhouse, name: &str, password: &str) -> String {
     let body = json!({ "username": name, "password": password });
     let token = server.send(Request::post("/login").json(&body)).is_json(200)["token"].as_str().unwrap().to_owned();
     server.secret(&token);
     token
 }
 
-fn owner(server: &Packhouse) -> String {
+/// The administrator's session.
+pub(crate) fn owner(server: &Packhouse) -> String {
     log_in(server, ADMIN_USER, ADMIN_PASSWORD)
 }
 
-fn other_owner(server: &Packhouse) -> String {
+/// Signs somebody up as an owner and logs in.
+pub(crate) fn other_owner(server: &Packhouse) -> String {
     let body = json!({ "username": "other", "password": PASSWORD, "api_key": SIGNUP_KEY });
     server.send(Request::post("/signup").json(&body)).is_json(200);
     log_in(server, "other", PASSWORD)

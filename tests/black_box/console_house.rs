@@ -3,30 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Request};
+use crate::console::{PASSWORD, log_in, other_owner, owner};
 use crate::files::{Form, sha256};
 use crate::rig;
-use crate::server::{ADMIN, ADMIN_PASSWORD, ADMIN_USER, Packhouse, SIGNUP_KEY, wait_for};
-
-const PASSWORD: &str = "a password of the house tests";
-
-#[track_caller]
-fn log_in(server: &Packhouse, name: &str, password: &str) -> String {
-    let body = json!({ "username": name, "password": password });
-    let token = server.send(Request::post("/login").json(&body)).is_json(200)["token"].as_str().unwrap().to_owned();
-    server.secret(&token);
-    token
-}
-
-fn owner(server: &Packhouse) -> String {
-    log_in(server, ADMIN_USER, ADMIN_PASSWORD)
-}
-
-/// Signs somebody up as an owner and logs in.
-fn other_owner(server: &Packhouse) -> String {
-    let body = json!({ "username": "other", "password": PASSWORD, "api_key": SIGNUP_KEY });
-    server.send(Request::post("/signup").json(&body)).is_json(200);
-    log_in(server, "other", PASSWORD)
-}
+use crate::server::{ADMIN, ADMIN_USER, Packhouse, wait_for};
 
 /// A team user of whoever `bearer` is.
 fn helper(server: &Packhouse, bearer: &str, name: &str) -> String {
