@@ -12,7 +12,7 @@ use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::trees::{self, File};
 use crate::feeds::model::{Set, Type, packages, sets};
 use crate::feeds::publish::paths;
-use crate::feeds::{clients, desk, index_page, rules};
+use crate::feeds::{clients, desk, index_page, on_demand, rules};
 use crate::http::{Dates, FileAnswer, Request, Response, Source, percent_decode, serve_file_dated};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -119,7 +119,7 @@ fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Respons
             Box::new(Unpacked { size: file.size, at: 0, reader: unpack(app, &packed)?, app: app.clone(), packed })
         }
         None if is_index(path) => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
-        None => Box::new(app.bytes(&file.digest, &request.head)?),
+        None => on_demand::bytes(app, &file.digest, &request.head)?,
     };
     let answer = FileAnswer {
         source,

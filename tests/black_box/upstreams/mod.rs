@@ -6,6 +6,7 @@ mod doors;
 mod follow;
 mod hostile;
 mod mirror;
+mod on_demand;
 mod proxy;
 mod repo;
 mod runs;
