@@ -17,6 +17,7 @@ mod on_demand;
 mod options;
 pub mod order;
 pub mod package;
+mod pairs;
 pub mod publish;
 pub mod rules;
 pub mod serve;

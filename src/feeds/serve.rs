@@ -12,7 +12,7 @@ use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::trees::{self, File};
 use crate::feeds::model::{Set, Type, packages, sets};
 use crate::feeds::publish::paths;
-use crate::feeds::{clients, desk, index_page, on_demand, rules};
+use crate::feeds::{clients, desk, index_page, on_demand, pairs, rules};
 use crate::http::{Dates, FileAnswer, Request, Response, Source, percent_decode, serve_file_dated};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -39,10 +39,11 @@ pub fn tree(app: &App, _: &Principal, request: &mut Request) -> Result<Response>
     let found = app.store.read(|tx| {
         let tree = find_tree(tx, &name)?.ok_or_else(|| rules::unknown_repo(&name))?;
         let file = if path.is_empty() { None } else { find_file(tx, &tree, &path)? };
+        let file = file.map(|file| paired(app, request, tx, &tree, &path, file)).transpose()?;
         Ok((tree, file))
     })?;
     match found {
-        (_, Some(file)) => serve(app, request, &path, file),
+        (tree, Some(file)) => serve(app, request, tree.repo.kind, &path, file),
         (tree, None) if path.is_empty() => index_page::page(app, request, &tree),
         (tree, None) => made(app, request, &tree, &path)?.ok_or_else(|| {
             Error::not_found(format!("there is no {} in repo {}", rules::shown(&path), rules::shown(&name)))
@@ -98,6 +99,19 @@ fn find_file(tx: &ReadTx, tree: &Tree, path: &str) -> Result<Option<File>> {
     Ok(None)
 }
 
+/// The file as this asker is to have it: the signature of what it was handed a moment ago stays the one of that.
+fn paired(app: &App, request: &Request, tx: &ReadTx, tree: &Tree, path: &str, file: File) -> Result<File> {
+    let (pairs, kind) = (&desk(app)?.pairs, tree.repo.kind);
+    if let Some(signature) = pairs::signature_of(kind, path) {
+        if let Some(found) = trees::file(tx, &tree.name, &signature)? {
+            pairs.note(request, tree, &signature, &found);
+        }
+        return Ok(file);
+    }
+    let noted = pairs::is_signature(kind, path).then(|| pairs.noted(request, tree, path)).flatten();
+    Ok(noted.unwrap_or(file))
+}
+
 /// The beginning of a package's digest and its file name, when a path has the form of one: the digest tells which
 /// package it is, whatever component it was in.
 fn package_path(kind: Type, path: &str) -> Option<([u8; 6], &str)> {
@@ -113,12 +127,12 @@ fn package_path(kind: Type, path: &str) -> Option<([u8; 6], &str)> {
     Some((*whole.0.first_chunk()?, name))
 }
 
-fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Response> {
+fn serve(app: &App, request: &Request, kind: Type, path: &str, file: File) -> Result<Response> {
     let source: Box<dyn Source> = match file.packed {
         Some(packed) => {
             Box::new(Unpacked { size: file.size, at: 0, reader: unpack(app, &packed)?, app: app.clone(), packed })
         }
-        None if is_index(path) => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
+        None if is_index(kind, path) => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
         None => on_demand::bytes(app, &file.digest, &request.head)?,
     };
     let answer = FileAnswer {
@@ -135,12 +149,12 @@ fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Respons
 }
 
 /// Whether a published file tells of packages and is none itself.
-fn is_index(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    ["repodata/", "dists/"].iter().any(|start| path.starts_with(start))
-        || ["Release", "InRelease", "Packages", "SHA256SUMS", "key.", "index.json"]
-            .iter()
-            .any(|one| name.starts_with(one))
+fn is_index(kind: Type, path: &str) -> bool {
+    match kind {
+        Type::Yum => path.starts_with("repodata/"),
+        Type::Apt => !path.starts_with("pool/"),
+        Type::Dir => ["index.json", "SHA256SUMS", "SHA256SUMS.asc"].contains(&path),
+    }
 }
 
 /// The media type of a published file; never one a browser executes.
@@ -238,6 +252,18 @@ mod tests {
             assert_eq!(fold(path).ok().as_deref(), folded, "{path}");
         }
         assert!(fold("a\\b").is_err() && fold("..").is_err());
+    }
+
+    #[test]
+    fn indexes_and_packages_are_told_apart() {
+        for (kind, index, package) in [
+            (Type::Yum, "repodata/repomd.xml", "Packages/r/8f3a0c1d2e3f/Release-tool.rpm"),
+            (Type::Apt, "dists/s/InRelease", "pool/main/p/packages/8f3a0c1d2e3f/Packages_1_all.deb"),
+            (Type::Apt, "Packages.gz", "pool/x"),
+            (Type::Dir, "SHA256SUMS", "Packages/SHA256SUMS"),
+        ] {
+            assert!(is_index(kind, index) && !is_index(kind, package), "{index}, {package}");
+        }
     }
 
     #[test]
