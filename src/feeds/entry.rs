@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::feeds::model::{absent, packages, sets};
 use crate::feeds::model::{Member, Package, PackageType, Set};
+use crate::feeds::model::{absent, packages, sets};
 use crate::http::Response;
 use crate::ids::Digest;
 use crate::store::Store;

@@ -158,7 +158,10 @@ mod tests {
         assert!(second.allow_expired && !format!("{second:?}").contains("\"p\""));
         let third =
             read(json!({"username": null, "password": "", "headers": null, "arch": null}), Some(&second)).unwrap();
-        assert_eq!((first.policy, second.policy, third.policy), (Policy::Immediate, Policy::OnDemand, Policy::OnDemand));
+        assert_eq!(
+            (first.policy, second.policy, third.policy),
+            (Policy::Immediate, Policy::OnDemand, Policy::OnDemand)
+        );
         for back in [json!({"policy": "immediate"}), json!({"policy": null})] {
             assert_eq!(read(back, Some(&third)).unwrap().policy, Policy::Immediate);
         }

@@ -315,8 +315,7 @@ impl<S: Service> Connection<S> {
             let response = match error.downcast::<Error>() {
                 // What the source waited for does not come, and says why.
                 Ok(error) if error.kind != Kind::Internal => {
-                    let response =
-                        self.engine().refusal(exchange.head.as_ref(), status(error.kind), &error.message);
+                    let response = self.engine().refusal(exchange.head.as_ref(), status(error.kind), &error.message);
                     match (error.kind, error.retry_after) {
                         (Kind::Busy, seconds) => response.header("Retry-After", seconds.unwrap_or(1).to_string()),
                         _ => response,

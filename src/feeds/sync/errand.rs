@@ -60,8 +60,7 @@ impl Sources {
         // Those that nobody fetches from are opened again when they are wanted.
         known.retain(|_, line| Arc::strong_count(line) > 1);
         let source = run::open(&upstream.definition, &syncs.roots, &syncs.data)?;
-        let line =
-            Arc::new(Line { revision: upstream.revision, source, busy: Mutex::default(), free: Condvar::new() });
+        let line = Arc::new(Line { revision: upstream.revision, source, busy: Mutex::default(), free: Condvar::new() });
         known.insert(name.to_owned(), line.clone());
         Ok(line)
     }

@@ -248,9 +248,8 @@ mod tests {
         assert_eq!(fetch.read_at(40, &mut buffer).unwrap(), Some(60));
         std::thread::scope(|scope| {
             let fetch = &fetch;
-            let readers = [100, size - 1].map(|offset| {
-                (scope.spawn(|| fetch.whole()), scope.spawn(move || fetch.read_at(offset, &mut [0; 9])))
-            });
+            let readers = [100, size - 1]
+                .map(|offset| (scope.spawn(|| fetch.whole()), scope.spawn(move || fetch.read_at(offset, &mut [0; 9]))));
             fetch.close();
             fetch.finish(Ok(()));
             for (whole, part) in readers {

@@ -68,9 +68,7 @@ impl<'a> Promises<'a> {
             prepared.push(package::said(&one.said, &one.digest, one.size, &one.name, now)?);
         }
         let name = self.reading.name.to_owned();
-        self.reading
-            .store
-            .commit(move |tx| prepared.iter().try_for_each(|new| upstream::promise(tx, &name, new)))?;
+        self.reading.store.commit(move |tx| prepared.iter().try_for_each(|new| upstream::promise(tx, &name, new)))?;
         Ok(())
     }
 }

@@ -130,7 +130,8 @@ impl Transfer<'_> {
                 None => Ok((None, self.may_stay(tx, file)?)),
                 found => Ok((found, None)),
             };
-            let look_all = |tx: &ReadTx| files.iter().map(|file| look(tx, file)).collect::<crate::error::Result<Vec<_>>>();
+            let look_all =
+                |tx: &ReadTx| files.iter().map(|file| look(tx, file)).collect::<crate::error::Result<Vec<_>>>();
             let found = self.store.read(look_all)?;
             for (at, (file, (found, left))) in files.iter().zip(found).enumerate() {
                 if let Some((digest, size)) = left {
@@ -157,12 +158,7 @@ impl Transfer<'_> {
     }
 
     /// The package that is here already, with its size.
-    fn known(
-        &self,
-        tx: &ReadTx,
-        upstreams: &[String],
-        file: &Wanted,
-    ) -> crate::error::Result<Option<(Digest, u64)>> {
+    fn known(&self, tx: &ReadTx, upstreams: &[String], file: &Wanted) -> crate::error::Result<Option<(Digest, u64)>> {
         let digest = match (&file.checksum, &file.seen) {
             (Some(Checksum { algorithm: Algorithm::Sha256, hex }), _) => Digest::from_hex(hex),
             (Some(checksum), _) => upstream::alias(tx, upstreams, &checksum.to_string())?,

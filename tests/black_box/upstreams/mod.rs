@@ -7,6 +7,7 @@ mod follow;
 mod hostile;
 mod mirror;
 mod on_demand;
+mod on_demand_faults;
 mod proxy;
 mod repo;
 mod runs;
