@@ -120,8 +120,8 @@ test('an upstream whose packages come at first use', async () => {
     await page.judge('upstream-on-demand-new');
     await dialog.getByRole('button', { name: 'Create and sync' }).click();
     await page.locator('.page-head').getByText('1 of them not fetched yet').waitFor();
-    await page.visit('#/upstreams/late?tab=contents');
-    await page.getByText('Not fetched yet').waitFor();
+    await page.getByRole('tab', { name: 'Contents' }).click();
+    await page.locator('.badge', { hasText: 'Not fetched yet' }).waitFor();
     await page.judge('upstream-on-demand');
     await page.getByRole('link', { name: 'late.txt' }).click();
     await page.getByRole('heading', { level: 1, name: 'late.txt' }).waitFor();
@@ -132,7 +132,7 @@ test('an upstream whose packages come at first use', async () => {
     await page.locator('.page-head').getByText('Fetched at first use').waitFor();
     assert.equal((await (await fetch(`${server.base}/upstream/late`)).json()).absent, 0);
     await page.visit(`#/artifact/${sum}`);
-    await page.getByText('Copy of an upstream').waitFor();
+    await page.getByRole('heading', { name: 'Copy of an upstream late' }).waitFor();
     await page.close_();
   } finally {
     source.closeAllConnections();

@@ -19,8 +19,10 @@ import { door, letGo } from '../doors.js';
 export const title = 'Artifact';
 
 export async function render(ctx, { digest }) {
-  const shown = await api.get(`/ui/api/artifacts/${encodeURIComponent(digest)}`, { signal: ctx.signal }).catch((error) => (error.status === 404 ? null : Promise.reject(error)));
-  if (!shown) return elsewhere(ctx, await packageNamed(digest, ctx.signal));
+  // A list of packages knows which of them are not here.
+  const listed = ctx.query.has('listed') ? await packageNamed(digest, ctx.signal) : null;
+  if (listed?.present === false) return elsewhere(ctx, listed);
+  const shown = await api.get(`/ui/api/artifacts/${encodeURIComponent(digest)}`, { signal: ctx.signal });
   ctx.title(shown.name);
   ctx.crumbs([['Catalog', '#/catalog'], [shown.name]]);
   const download = button('Download', { icon: 'download', onclick: () => busy(download, 'Preparing…', async () => {
@@ -61,7 +63,7 @@ function elsewhere(ctx, one) {
   return h('div', { class: 'page' },
     pageHead({
       title: one.name, before: kind(one.type, 'large'), lead: [bytes(one.size), ' · ', h('code', null, one.filename)],
-      badges: [one.version && badge(versionOf(one), 'accent', { plain: true }), one.arch && badge(one.arch), !one.present && notFetched()],
+      badges: [one.version && badge(versionOf(one), 'accent', { plain: true }), one.arch && badge(one.arch), notFetched()],
       actions: [linkButton('Fetch and download', packageAddress(one.shasum), { icon: 'download', download: one.filename })],
     }),
     h('div', { class: 'row' }, h('span', { class: 'muted' }, 'SHA-256'), digestPart(one.shasum, { full: true })),

@@ -17,7 +17,7 @@ export function packageTable({ caption, packages, empty, pick = false, toolbar }
   const list = table({
     caption, keyOf: (row) => row.shasum, pick: pick && ((row) => row.filename), toolbar,
     columns: [
-      { label: 'Name', head: true, cell: (row) => h('div', null, h('a', { href: link('/artifact/:digest', { digest: row.shasum }) }, row.name), row.present === false && [' ', notFetched()], h('div', { class: 'muted small wrap' }, row.filename !== row.name && row.filename)) },
+      { label: 'Name', head: true, cell: (row) => h('div', null, h('a', { href: link('/artifact/:digest', { digest: row.shasum }, { listed: row.present === false && 'yes' }) }, row.name), row.present === false && [' ', notFetched()], h('div', { class: 'muted small wrap' }, row.filename !== row.name && row.filename)) },
       { label: 'Version', cell: (row) => h('span', { class: 'wrap' }, versionOf(row)) },
       { label: 'Architecture', cell: (row) => row.arch },
       { label: 'Size', end: true, tight: true, cell: (row) => size(row.size) },
