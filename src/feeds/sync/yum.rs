@@ -92,7 +92,7 @@ fn describe(reading: &Reading, primary: &Data, data: &[Data], warnings: &mut Vec
     let mut files = Collector::default();
     let mut promises = Promises::new(reading);
     let mut all = Described::new(open_index(&index, &primary.href)?);
-    while let Some((entry, mut rpm)) = all.next().map_err(in_file(&name))? {
+    while let Some((entry, mut rpm)) = all.read_next().map_err(in_file(&name))? {
         reading.source.check()?;
         let id = entry.checksum.as_ref().map(|checksum| checksum.hex.clone()).unwrap_or_default();
         if let Some(more) = lists.as_mut().map(|list| list.of(&id)).transpose()? {
@@ -143,7 +143,7 @@ impl Beside {
             return Ok(more);
         }
         loop {
-            let next = self.mores.next().map_err(in_file(&self.name))?;
+            let next = self.mores.read_next().map_err(in_file(&self.name))?;
             let Some(more) = next else {
                 return Err(Failure::Failed(format!("{}: it leaves out a package that primary names", self.name)));
             };

@@ -32,7 +32,7 @@ impl<R: BufRead> Described<R> {
     ///
     /// # Errors
     /// When the file is malformed, or does not hold as many packages as it says.
-    pub fn next(&mut self) -> Result<Option<(Entry, Rpm)>, Problem> {
+    pub fn read_next(&mut self) -> Result<Option<(Entry, Rpm)>, Problem> {
         let mut open: Option<Reading> = None;
         while let Some(step) = self.walk.next()? {
             let depth = self.walk.path.len();
@@ -262,7 +262,7 @@ impl<R: BufRead> Mores<R> {
     ///
     /// # Errors
     /// When the file is malformed.
-    pub fn next(&mut self) -> Result<Option<More>, Problem> {
+    pub fn read_next(&mut self) -> Result<Option<More>, Problem> {
         let mut open: Option<More> = None;
         let (mut bytes, mut file, mut change) = (0, FileKind::Plain, None);
         while let Some(step) = self.walk.next()? {
@@ -328,7 +328,7 @@ mod tests {
              </metadata>"
         );
         let mut read = Described::new(text.as_bytes());
-        let (entry, rpm) = read.next().unwrap().unwrap();
+        let (entry, rpm) = read.read_next().unwrap().unwrap();
         assert_eq!((entry.href.as_str(), entry.size, entry.checksum.unwrap().hex.as_str()), ("P/t.rpm", Some(7), SUM));
         assert_eq!((rpm.epoch, rpm.version.as_str(), rpm.release.as_str()), (Some(2), "1.4", "1.el9"));
         assert_eq!(
@@ -344,11 +344,11 @@ mod tests {
         );
         assert_eq!((rpm.requires.len(), rpm.requires[1].pre, rpm.requires[0].flags), (2, true, None));
         assert_eq!((rpm.files[1].path.as_str(), rpm.files[1].kind), ("/etc/tool", FileKind::Dir));
-        assert!(read.next().unwrap().is_none());
+        assert!(read.read_next().unwrap().is_none());
         for (from, to) in
             [("<name>tool", "<name>../tool"), ("ver=\"1.4\" rel=\"1.el9\"/><ch", "ver=\"\" rel=\"1\"/><ch")]
         {
-            assert!(Described::new(text.replace(from, to).as_bytes()).next().is_err(), "{to}");
+            assert!(Described::new(text.replace(from, to).as_bytes()).read_next().is_err(), "{to}");
         }
     }
 
@@ -357,14 +357,14 @@ mod tests {
         let text = "<filelists><package pkgid=\"AB\" name=\"a\" arch=\"x\"><version/><file>/a</file>\
                     <file type=\"ghost\">/b</file></package><package pkgid=\"cd\"/></filelists>";
         let mut read = Mores::new(text.as_bytes());
-        let first = read.next().unwrap().unwrap();
+        let first = read.read_next().unwrap().unwrap();
         assert_eq!((first.id.as_str(), first.files.len(), first.files[1].kind), ("ab", 2, FileKind::Ghost));
-        assert_eq!(read.next().unwrap().unwrap().id, "cd");
-        assert!(read.next().unwrap().is_none());
+        assert_eq!(read.read_next().unwrap().unwrap().id, "cd");
+        assert!(read.read_next().unwrap().is_none());
         let changes: String =
             (0..12).rev().map(|n| format!("<changelog author=\"p\" date=\"{n}\">t{n}</changelog>")).collect();
         let text = format!("<otherdata><package pkgid=\"ab\">{changes}</package></otherdata>");
-        let more = Mores::new(text.as_bytes()).next().unwrap().unwrap();
+        let more = Mores::new(text.as_bytes()).read_next().unwrap().unwrap();
         assert_eq!((more.changelogs.len(), more.changelogs[0].time, more.changelogs[9].text.as_str()), (10, 2, "t11"));
     }
 }
