@@ -157,8 +157,8 @@ export class Browser {
   }
 
   /** A fresh tab. `signIn` takes true (the owner), false, or {username, password}. */
-  async open(server, { size = 'wide', theme = 'light', signIn = true, reducedMotion = 'reduce' } = {}) {
-    const context = await this.chromium.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion, baseURL: server.base });
+  async open(server, { size = 'wide', theme = 'light', signIn = true, reducedMotion = 'reduce', timezoneId } = {}) {
+    const context = await this.chromium.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion, baseURL: server.base, timezoneId });
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.base }).catch(() => {});
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
