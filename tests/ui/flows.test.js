@@ -230,7 +230,6 @@ describe('apps', () => {
     await page.visit(`#/repositories/${name}`);
     await page.getByLabel(`Pick ${path.basename(file)}`).check();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByText('No package yet').waitFor();
     await page.visit(`#/repositories/${name}?tab=settings`);
     await page.getByRole('button', { name: 'Delete this repository' }).click();

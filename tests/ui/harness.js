@@ -43,7 +43,7 @@ function browserPath() {
 }
 
 /** How long anything is waited for: a guard against what never comes, met in time by the slowest machine. */
-export const PATIENCE = 120_000;
+export const PATIENCE = Number(process.env.UI_PATIENCE ?? 120) * 1000;
 
 /** Asks `check` again until it answers something. */
 export async function waitFor(what, check) {

@@ -39,7 +39,10 @@ export async function render(ctx, { name }) {
     tabs({ label: name, chosen: ctx.query.get('tab') ?? 'packages', onchange: (tab) => history.replaceState(null, '', link('/repositories/:name', { name }, { tab: tab === 'packages' ? '' : tab })), items: [
       { id: 'packages', label: 'Packages', render: () => packageTable({
         caption: `Packages of ${name}`, packages, pick: true,
-        toolbar: (rows) => button('Remove', { look: 'danger', icon: 'trash', onclick: () => removePackages(repo, rows, ctx) }),
+        toolbar: (rows) => {
+          const away = button('Remove', { look: 'danger', icon: 'trash', onclick: () => busy(away, 'Publishing…', () => removePackages(repo, rows, ctx)).catch((error) => announce(error.message)) });
+          return away;
+        },
         empty: empty({ icon: 'layers', title: 'No package yet', text: 'It is published and signed already, only empty. Add packages from the catalog, drop files, or copy an upstream.', action: button('Add packages', { look: 'primary', icon: 'plus', onclick: add }) }),
       }) },
       { id: 'files', label: 'Files', render: () => filesOf(repo) },
@@ -56,10 +59,14 @@ async function changed(work, ctx) {
 }
 
 async function removePackages(repo, rows, ctx) {
-  const done = await confirm({ title: `Remove ${count(rows.length, 'package')} from ${repo.name}?`, text: 'Machines can no longer install them from here. Files that another door offers stay; others are gone after a while.', verb: 'Remove', danger: true, busy: 'Publishing…', work: () => patchPackages(repo.name, Object.fromEntries(rows.map((row) => [row.shasum, false]))) });
-  if (!done) return;
-  announce(`${count(rows.length, 'package')} removed`);
-  ctx.refresh();
+  await patchPackages(repo.name, Object.fromEntries(rows.map((row) => [row.shasum, false])));
+  // Each comes back under the names it had; its bytes are kept as long as the state before is.
+  announce(`${rows.length === 1 ? rows[0].filename : count(rows.length, 'package')} removed from ${repo.name}`, { undo: async () => {
+    await patchPackages(repo.name, Object.fromEntries(rows.map(({ shasum, filename, filenames, component }) => [shasum, { filename, filenames, component }])));
+    announce(`${count(rows.length, 'package')} back in ${repo.name}`);
+    ctx.again();
+  } });
+  ctx.again();
 }
 
 async function addDrawer(repo, ctx) {

@@ -51,7 +51,7 @@ export async function render(ctx, { id }) {
       h('div', { class: 'stack' },
         card('Install it', {}, winget(base(), source, one.PACKAGE_ID).reverse().map((line) => snippet(line)), source.auth && h('p', { class: 'hint small' }, 'Machines sign in: each has a token of its own, made on the page ', h('a', { href: '#/windows/clients' }, 'Clients'), '.'), wayToHttps()),
         card('About', {}, facts([['Publisher', one.PACKAGE_PUBLISHER], ['Versions', String(new Set(one.VERSIONS).size)], ['Installers', String(list.length)]]),
-          toggle({ label: 'Offered to clients', checked: one.PACKAGE_ACTIVE === '1', hint: 'Off: clients neither find nor install it; what is installed stays.', onchange: (on) => editPackage(one.PACKAGE_ID, { package_active: on }) })))));
+          toggle({ label: 'Offered to clients', checked: one.PACKAGE_ACTIVE === '1', undo: `${one.PACKAGE_NAME} is no longer offered`, hint: 'Off: clients neither find nor install it; what is installed stays.', onchange: (on) => editPackage(one.PACKAGE_ID, { package_active: on }) })))));
 }
 
 function installers(one, list, add, ctx) {

@@ -6,6 +6,7 @@
 // Series differ by colour, by dash and by a label at their end.
 import { h, s } from '../dom.js';
 import { number } from '../format.js';
+import { sheet } from '../sheet.js';
 
 const HEIGHT = 220;
 const LEFT = 44;
@@ -53,7 +54,7 @@ export function barChart({ title, description = '', rows, unit = '', width = 720
 }
 
 function figures(title, heads, rows) {
-  return h('details', null, h('summary', null, 'Figures as a table'),
+  return h('details', { ontoggle: () => sheet('lists').catch(() => {}) }, h('summary', null, 'Figures as a table'),
     h('div', { class: 'table-box' }, h('table', { class: 'table' }, h('caption', { class: 'sr' }, title),
       h('thead', null, h('tr', null, heads.map((text, index) => (index === 0 && !text ? h('td') : h('th', { scope: 'col', class: index && 'end' }, text))))),
       h('tbody', null, rows.map(([label, ...cells]) => h('tr', null, h('th', { scope: 'row' }, label), cells.map((cell) => h('td', { class: 'end' }, cell))))))));
