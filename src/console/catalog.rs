@@ -155,11 +155,11 @@ fn holder(held: &Held) -> Value {
     })
 }
 
-/// Lines of the trail whose subject names the digest or what holds it.
+/// Lines of the trail about the artifact or what holds it.
 fn history(tx: &impl Read, digest: &Digest, holders: &[Held]) -> Result<Value> {
-    let mut subjects: Vec<String> = holders.iter().map(|held| subject(&held.label)).collect();
-    subjects.push(digest.to_hex());
-    let fits = |event: &audit::Event| subjects.iter().any(|subject| event.subject.contains(subject.as_str()));
+    let holders: Vec<String> = holders.iter().map(|held| subject(&held.label)).collect();
+    let digest = digest.to_hex();
+    let fits = |event: &audit::Event| rules::tells_of(&event.subject, &digest, &holders);
     let (events, _) = audit::search(tx, &fits, None, HISTORY)?;
     Ok(events.iter().map(super::trail::line).collect())
 }

@@ -42,7 +42,7 @@ fn figures(app: &App) -> Result<Counted> {
     if let Some(known) = known.filter(|known| many && known.at <= now && now < known.at.plus_seconds(STALE_AFTER)) {
         return Ok(known);
     }
-    let figures = app.store.read(|tx| catalog::figures(tx, rules::LOOSE))?;
+    let figures = app.store.read(|tx| catalog::figures(tx, rules::LOOSE, rules::BEHIND))?;
     let counted = Counted { at: now, figures: Arc::new(figures) };
     *console.counted() = Some(counted.clone());
     Ok(counted)
@@ -79,7 +79,8 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
     Ok(fresh(&json!({
         "operator": true,
         "at": counted.at.rfc3339(),
-        "artifacts": counted.figures.artifacts,
+        // As many as the catalog lists.
+        "artifacts": counted.figures.artifacts.saturating_sub(counted.figures.behind),
         "stored": counted.figures.bytes,
         "free": free,
         "reserve": reserve,

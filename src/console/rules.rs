@@ -116,6 +116,16 @@ pub const BEHIND: &[&str] = &["repo-index", "upstream-extra"];
 /// What a list asks for by `held=` to see only such artifacts.
 pub const NOWHERE: &str = "none";
 
+/// Whether a line of the trail tells of an artifact: its subject names the digest, or is, or begins with, the words one of
+/// its holders stands for.
+pub fn tells_of(subject: &str, digest: &str, holders: &[String]) -> bool {
+    let begins = |holder: &String| {
+        let rest = subject.strip_prefix(holder.as_str()).filter(|_| !holder.is_empty());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    subject.contains(digest) || holders.iter().any(begins)
+}
+
 /// Whether a file name says nothing to people: one that was made up for an upload that came without any.
 pub fn is_made_up(file_name: &str) -> bool {
     let stem = file_name.split_once('.').map_or(file_name, |(stem, _)| stem);
@@ -190,6 +200,18 @@ mod tests {
         assert_eq!(media_type("js/main.js"), Some("text/javascript; charset=utf-8"));
         for path in ["a", "a.exe", "a.html.bak", ""] {
             assert_eq!(media_type(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn lines_that_tell_of_an_artifact() {
+        let digest = "ab".repeat(32);
+        let holders = [String::new(), "tools".to_owned(), "big tools 1.0".to_owned()];
+        for subject in ["tools", "tools +1", "big tools 1.0", &format!("x {digest}")] {
+            assert!(tells_of(subject, &digest, &holders), "{subject}");
+        }
+        for subject in ["", "fp:12", "toolset", "big tools 1.01", "other tools"] {
+            assert!(!tells_of(subject, &digest, &holders), "{subject}");
         }
     }
 

@@ -117,12 +117,14 @@ async function work(ctx, box) {
 
 /** Three next steps instead of empty charts. */
 function start(repos) {
+  const [waiting] = Object.keys(repos ?? {});
   const step = (picture, head, text, href) => h('a', { class: 'card next', href }, icon(picture), h('h2', null, head), h('p', { class: 'muted' }, text));
   return h('div', { class: 'stack' },
     h('p', null, 'Nothing is stored here yet. Begin with one of these:'),
     h('div', { class: 'grid' },
       step('upload', 'Drop a file', 'Drag a package or an installer anywhere onto this page, and say where it should go.', '#/upload'),
-      repos && step('layers', 'Make a repository', 'Serve apt, yum or plain files to your machines.', '#/repositories'),
+      waiting && step('layers', `Fill ${waiting}`, 'This repository is there and empty. Put packages in, and set up machines to install from it.', link('/repositories/:name', { name: waiting })),
+      repos && !waiting && step('layers', 'Make a repository', 'Serve apt, yum or plain files to your machines.', '#/repositories'),
       !repos && step('tag', 'Publish from a build', 'A product keeps one file for each version, uploaded with a key.', '#/products'),
       step('apps', 'Ship app updates', 'Create an app, upload a release, and let installed copies update themselves.', '#/apps')));
 }

@@ -135,5 +135,5 @@ function versionsOf(id, at, versions, ctx) {
       { label: 'Uploaded', tight: true, cell: (row) => time(row.createdAt) },
       { label: 'Actions', end: true, tight: true, cell: (row) => (row.isArchived ? button('Offer again', { look: 'small', icon: 'retry', 'aria-label': `Offer ${row.version} again`, onclick: press('Offering…', () => restore(row, true)) }) : button('Archive', { look: 'small', icon: 'archive', 'aria-label': `Archive ${row.version}`, onclick: press('Archiving…', () => archive(row, true)) })) },
     ],
-  }), versions.some((one) => !one.isArchived) && versions.length > 1 && h('div', { class: 'padded' }, button('Archive all versions', { look: 'danger small', icon: 'archive', onclick: archiveAll })));
+  }), versions.some((one) => !one.isArchived) && versions.length > 1 && h('div', { class: 'foot' }, button('Archive all versions', { look: 'danger small', icon: 'archive', onclick: archiveAll })));
 }

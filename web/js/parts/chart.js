@@ -25,7 +25,7 @@ export function lineChart({ title, description = '', labels, series, unit = '', 
   const x = (index) => LEFT + (labels.length < 2 ? 0 : (index * (WIDTH - LEFT - right)) / (labels.length - 1));
   const y = (value) => 10 + (HEIGHT - BOTTOM - 10) * (1 - value / top);
   const ticks = [0, top / 2, top].filter((value) => Number.isInteger(value));
-  const every = Math.max(1, Math.ceil(labels.length / (WIDTH < 500 ? 4 : 7)));
+  const every = Math.max(1, Math.ceil(labels.length / (WIDTH < 500 ? 3 : 7)));
   const ends = spread(series.map((one) => y(one.values.at(-1) ?? 0)));
   return h('figure', { class: 'chart' },
     s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}. ${description}` },

@@ -35,7 +35,7 @@ export async function firstPlaces(serve) {
 
 export function welcome(serve, { key, troubles }) {
   return [troubles.map((text) => notice('warn', text)),
-    key && h('div', { class: 'stack stack-tight' }, h('h2', null, 'Your first API token'), h('p', { class: 'muted' }, 'For scripts and build servers. It is shown this once; more can be made any time under Keys.'), snippet({ label: 'API token', language: 'text', text: key })),
+    key && h('div', { class: 'stack stack-tight' }, h('h2', null, 'Your first API token'), h('p', { class: 'muted' }, 'For scripts and build servers. It is shown this once. If you have none of these yet, you need not keep it: more can be made any time under Keys.'), snippet({ label: 'API token', language: 'text', text: key })),
     lines(serve, state.user),
     dropzone({ label: 'Drop a file to begin', hint: 'or choose one', onfiles: (files) => { take(files); go('#/upload'); } }),
     h('div', { class: 'actions' }, button(key ? 'I have stored it, go on' : 'Go on', { look: 'primary', onclick: () => go('#/', { replace: true }) }))];
