@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::feeds::bundle::export::Bundles;
 use crate::feeds::line::Line;
 use crate::feeds::model::keys;
+use crate::feeds::pairs::Pairs;
 use crate::feeds::together::{Entrant, Told};
 use crate::formats::openpgp::{KeyKind, SigningKey};
 use crate::jobs::Jobs;
@@ -30,6 +31,8 @@ pub struct Desk {
     key: Mutex<Option<Arc<Key>>>,
     /// Bundles that are being sent, so that those who fetch the same one share it.
     pub(super) bundles: Bundles,
+    /// Who was handed which generation a moment ago.
+    pub(super) pairs: Pairs,
     jobs: OnceLock<Jobs>,
 }
 
@@ -101,6 +104,7 @@ impl Desk {
             lines: Mutex::default(),
             key: Mutex::default(),
             bundles: Bundles::default(),
+            pairs: Pairs::default(),
             jobs: OnceLock::new(),
         }
     }

@@ -16,6 +16,7 @@ pub mod model;
 mod options;
 pub mod order;
 pub mod package;
+mod pairs;
 pub mod publish;
 pub mod rules;
 pub mod serve;

@@ -12,7 +12,7 @@ use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::trees::{self, File};
 use crate::feeds::model::{Set, Type, packages, sets};
 use crate::feeds::publish::paths;
-use crate::feeds::{clients, desk, index_page, rules};
+use crate::feeds::{clients, desk, index_page, pairs, rules};
 use crate::http::{Dates, FileAnswer, Request, Response, Source, percent_decode, serve_file_dated};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -39,6 +39,7 @@ pub fn tree(app: &App, _: &Principal, request: &mut Request) -> Result<Response>
     let found = app.store.read(|tx| {
         let tree = find_tree(tx, &name)?.ok_or_else(|| rules::unknown_repo(&name))?;
         let file = if path.is_empty() { None } else { find_file(tx, &tree, &path)? };
+        let file = file.map(|file| paired(app, request, tx, &tree, &path, file)).transpose()?;
         Ok((tree, file))
     })?;
     match found {
@@ -96,6 +97,19 @@ fn find_file(tx: &ReadTx, tree: &Tree, path: &str) -> Result<Option<File>> {
         }
     }
     Ok(None)
+}
+
+/// The file as this asker is to have it: the signature of what it was handed a moment ago stays the one of that.
+fn paired(app: &App, request: &Request, tx: &ReadTx, tree: &Tree, path: &str, file: File) -> Result<File> {
+    let (pairs, kind) = (&desk(app)?.pairs, tree.repo.kind);
+    if let Some(signature) = pairs::signature_of(kind, path) {
+        if let Some(found) = trees::file(tx, &tree.name, &signature)? {
+            pairs.note(request, tree, &signature, &found);
+        }
+        return Ok(file);
+    }
+    let noted = pairs::is_signature(kind, path).then(|| pairs.noted(request, tree, path)).flatten();
+    Ok(noted.unwrap_or(file))
 }
 
 /// The beginning of a package's digest and its file name, when a path has the form of one: the digest tells which

@@ -101,6 +101,12 @@ def body_of(server, target):
 def with_apps(yard, count):
     """A server with `count` apps of one version each."""
     server = yard.start(yard.folder / f"apps-{count}")
+    add_apps(server, count)
+    return server
+
+
+def add_apps(server, count):
+    """Gives a new server `count` apps of one version each, with a tiny file of its own."""
     secret = (server.data / "first-run.txt").read_text().split("Password:")[1].split()[0]
     _, content = server.call("POST", "/login", {"username": "admin", "password": secret})
     bearer = {"Authorization": f"Bearer {json.loads(content)['token']}"}
@@ -118,7 +124,6 @@ def with_apps(yard, count):
         ask("POST", "/upload", form(version, f"app{number}.deb"), parts)
 
     fill(server, count, make)
-    return server
 
 
 def form(data, file_name=None):

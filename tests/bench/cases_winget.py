@@ -1,10 +1,12 @@
-"""Cases of the winget source: searches by exact id and by text, and single manifests, among many packages."""
+"""Cases of the winget source: searches by exact id and by text, and single manifests, among many packages; and what
+a start costs with as many packages and apps."""
 
 import hashlib
 import json
 
 from cases_answers import per_second
-from cases_doors import fill
+from cases_doors import add_apps, fill
+from cases_scale import overhead
 from measure import exponent, wrk
 from servers import Fault
 
@@ -74,6 +76,38 @@ def winget(yard):
         server.end()
 
 
+def rooms(yard):
+    """Start, idle memory and metadata with as many winget packages and as many apps, each with an artifact."""
+    count = max(yard.sizes.records)
+    bare = yard.start(yard.folder / "rooms-bare")
+    bare.end()
+    server = with_packages(yard, count, "rooms")
+    server.end()
+    name = f"{count:,} winget packages"
+    yard.add(f"metadata per record, {name}", "B", [(overhead(server) - overhead(bare)) / count], more_is_better=False,
+             floor=1500, aim=600)
+    before = overhead(server)
+    server = yard.start(server.directory)
+    add_apps(server, count)
+    server.end()
+    yard.add(f"metadata per record, {count:,} apps of one version", "B", [(overhead(server) - before) / count / 2],
+             more_is_better=False, floor=1500, aim=600)
+    name += " and as many apps"
+    times = []
+    for turn in range(yard.rounds):
+        server = yard.start(server.directory)
+        times.append(server.start_seconds * 1000)
+        if turn == 0:
+            yard.add(f"idle memory, {name}", "MiB", [server.memory_kib("VmRSS") / 1024], more_is_better=False, floor=64,
+                     aim=30)
+            yard.add(f"read before the first answer, {name}", "MiB", [server.read_bytes() / 2**20],
+                     more_is_better=False, floor=16)
+            if len(ask(server, by_id(count - 1))) != 1:
+                raise Fault("the last package is not found after a start")
+        server.end()
+    yard.add(f"start, {name}", "ms", times, more_is_better=False, floor=500, aim=50)
+
+
 def by_id(number):
     match = {"KeyWord": f"Bench.P{number}", "MatchType": "Exact"}
     return {"Inclusions": [{"PackageMatchField": "PackageIdentifier", "RequestMatch": match}]}
@@ -97,9 +131,9 @@ def milliseconds(yard, server, count, search):
     return 4000 / rate.per_second
 
 
-def with_packages(yard, count):
+def with_packages(yard, count, name="winget"):
     """A server whose first tenant has `count` packages of one version each."""
-    server = yard.start(yard.folder / f"winget-{count}")
+    server = yard.start(yard.folder / f"{name}-{count}")
     headers = {"X-Api-Token": server.token, "Content-Type": "application/json"}
 
     def make(number, request):

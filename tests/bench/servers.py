@@ -124,6 +124,13 @@ class Server:
                 return int(line.split()[1])
         raise Fault(f"no {field} for {self.name}")
 
+    def read_bytes(self):
+        """What the process has read from files and sockets so far."""
+        for line in Path(f"/proc/{self.pid}/io").read_text().splitlines():
+            if line.startswith("rchar:"):
+                return int(line.split()[1])
+        raise Fault(f"no figures of reading for {self.name}")
+
     def end(self, how=signal.SIGTERM):
         """Ends it and waits; after the patience is over it is killed."""
         if self.process.poll() is None:

@@ -75,7 +75,8 @@ impl Desk {
 fn credentials(app: &App, visit: &Visit, request: &Request) -> Result<Admin> {
     let head: &Head = &request.head;
     let query = request.query()?;
-    let keys = [head.headers.text("x-functions-key"), query.get("code")];
+    let header = |name: &str| head.headers.text(name);
+    let keys = [header("x-functions-key"), header("Ocp-Apim-Subscription-Key"), query.get("code")];
     let mut found = visit.bearer(app, head)?.or(visit.api_token(app, head)?);
     for key in keys.into_iter().flatten() {
         if found.is_none() {

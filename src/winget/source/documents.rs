@@ -268,10 +268,9 @@ fn source(d: &mut Document, kind: &str, row: &mut Row) -> Result<()> {
     let url = take_text(d, "InstallerUrl", 2048)?;
     let hash = take_text(d, "InstallerSha256", 64)?;
     if kind == "msstore" {
-        let id = d.get("MSStoreProductIdentifier").or_else(|| d.get("ProductId"));
-        let id = id.and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
-        let id = id.ok_or_else(|| wrong("ProductId", "is missing"))?;
-        d.insert("ProductId".to_owned(), id.into());
+        if shown::store_id(d).is_none() {
+            return Err(wrong("MSStoreProductIdentifier", "is missing, or is not 12 to 16 letters and digits"));
+        }
     } else {
         if url.is_none() {
             return Err(wrong("InstallerUrl", "is missing"));

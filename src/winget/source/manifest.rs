@@ -82,9 +82,18 @@ const LOCALE_TEXTS: [(&str, usize, usize); 18] = [
 
 /// The most tags of a locale.
 const TAG_LIMIT: usize = 16;
+/// The most codes of an installer that mean success.
+const SUCCESS_LIMIT: usize = 16;
+/// The most codes of an installer that mean something else.
+const EXPECTED_LIMIT: usize = 128;
 
 fn text<'d>(document: &'d Map<String, Value>, member: &str) -> Option<&'d str> {
     document.get(member).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// Whether nothing in it parts words: so must be what is searched for as a whole.
+fn is_one_word(text: &str) -> bool {
+    !text.contains(char::is_whitespace)
 }
 
 fn first(text: &str, limit: usize) -> String {
@@ -97,11 +106,13 @@ fn locale_members(document: &Map<String, Value>) -> Map<String, Value> {
     for (member, least, most) in LOCALE_TEXTS {
         let value = text(document, member).filter(|text| shown::long_enough(text, least).is_some());
         let value = value.filter(|text| !member.ends_with("Url") || shown::is_web_address(text));
+        let value = value.filter(|text| member != "Moniker" || is_one_word(text));
         out.extend(value.map(|text| (member.to_owned(), first(text, most).into())));
     }
     let mut tags: Vec<&str> = Vec::new();
     for tag in document.get("Tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        if (1..=40).contains(&tag.chars().count()) && !tags.iter().any(|known| fold(known) == fold(tag)) {
+        let fits = is_one_word(tag) && (1..=40).contains(&tag.chars().count());
+        if fits && !tags.iter().any(|known| fold(known) == fold(tag)) {
             tags.push(tag);
         }
     }
@@ -186,8 +197,10 @@ fn icon(logo: &Logo, links: &dyn Links) -> Value {
 
 /// Icons of an imported document.
 fn icons(document: &Map<String, Value>) -> Vec<Value> {
-    const RESOLUTIONS: [&str; 12] =
-        ["custom", "16x16", "20x20", "24x24", "30x30", "32x32", "36x36", "40x40", "48x48", "60x60", "64x64", "256x256"];
+    const RESOLUTIONS: [&str; 15] = [
+        "custom", "16x16", "20x20", "24x24", "30x30", "32x32", "36x36", "40x40", "48x48", "60x60", "64x64", "72x72",
+        "80x80", "96x96", "256x256",
+    ];
     objects(document, "Icons")
         .filter_map(|icon| {
             let url = text(icon, "IconUrl").filter(|url| shown::is_web_address(url))?;
@@ -272,7 +285,12 @@ fn installer(package: &Package, installer: &Installer<'_>, contract: Contract, l
     let since = Contract(1, if row.upgrades == "deny" { 6 } else { 0 });
     let upgrades = shown::known(["uninstallPrevious", "deny"], &row.upgrades).filter(|_| contract >= since);
     put("UpgradeBehavior", upgrades.map(Value::from));
-    put("Commands", some_of(row.commands.iter().map(String::as_str), 16, 40));
+    // A portable program has one name.
+    let names = if installer.kind == "portable" { 1 } else { 16 };
+    put("Commands", some_of(row.commands.iter().map(String::as_str), names, 40));
+    if installer.kind == "msstore" {
+        put("MSStoreProductIdentifier", shown::store_id(&row.extra).map(Value::from));
+    }
     put("Dependencies", dependencies(row));
     let markets = |list: Vec<&str>| {
         let list: Vec<String> = list.into_iter().map(str::to_ascii_uppercase).collect();
@@ -333,7 +351,6 @@ fn some_of<'t>(texts: impl Iterator<Item = &'t str>, most: usize, longest: usize
 /// The form that a member of an imported installer must have to be passed on.
 enum Form {
     Flag,
-    Text(usize),
     /// `2.10.0.1`
     Numbers,
     /// `2026-11-21`
@@ -342,18 +359,20 @@ enum Form {
     Word(&'static [&'static str]),
     /// A list of at most so many texts of at most so many characters.
     Texts(usize, usize),
+    /// The same, without what paths and patterns are made of.
+    Plain(usize, usize),
     /// A list of these words.
     Words(&'static [&'static str]),
     Sha256,
 }
 
 /// Imported members that nothing in Part A says, and since which contract's second number clients know them.
-const PASSED_ON: [(&str, u16, Form); 20] = [
+const PASSED_ON: [(&str, u16, Form); 19] = [
     ("MinimumOSVersion", 0, Form::Numbers),
     ("Platform", 0, Form::Words(&["Windows.Desktop", "Windows.Universal"])),
     ("InstallModes", 0, Form::Words(&["interactive", "silent", "silentWithProgress"])),
     ("Protocols", 0, Form::Texts(64, 2048)),
-    ("FileExtensions", 0, Form::Texts(512, 64)),
+    ("FileExtensions", 0, Form::Plain(512, 64)),
     ("Capabilities", 0, Form::Texts(1000, 40)),
     ("RestrictedCapabilities", 0, Form::Texts(1000, 40)),
     ("SignatureSha256", 0, Form::Sha256),
@@ -368,7 +387,6 @@ const PASSED_ON: [(&str, u16, Form); 20] = [
     ("DownloadCommandProhibited", 6, Form::Flag),
     ("RepairBehavior", 7, Form::Word(&["modify", "uninstaller", "installer"])),
     ("ArchiveBinariesDependOnPath", 9, Form::Flag),
-    ("ProductId", 0, Form::Text(64)),
 ];
 
 /// What an imported installer says beyond our own members, as far as the client takes it.
@@ -376,11 +394,7 @@ fn passed_on(installer: &Installer<'_>, contract: Contract) -> Map<String, Value
     let extra = &installer.row.extra;
     let mut out = Map::new();
     for (member, since, form) in &PASSED_ON {
-        // Ids of the store make the client refuse any other installer.
-        if contract < Contract(1, *since) || *member == "ProductId" && installer.kind != "msstore" {
-            continue;
-        }
-        let value = extra.get(*member).and_then(|value| form.fit(value));
+        let value = extra.get(*member).filter(|_| contract >= Contract(1, *since)).and_then(|value| form.fit(value));
         out.extend(value.map(|value| ((*member).to_owned(), value)));
     }
     let success = return_codes(extra.get("InstallerSuccessCodes"));
@@ -388,10 +402,15 @@ fn passed_on(installer: &Installer<'_>, contract: Contract) -> Map<String, Value
     if !success.is_empty() {
         out.insert("InstallerSuccessCodes".to_owned(), success.into());
     }
-    let expected: Vec<Value> =
-        objects(extra, "ExpectedReturnCodes").filter_map(|code| expected(code, &mut taken)).collect();
+    let expected = objects(extra, "ExpectedReturnCodes").filter_map(|code| expected(code, contract, &mut taken));
+    let expected: Vec<Value> = expected.take(EXPECTED_LIMIT).collect();
     if !expected.is_empty() && contract >= Contract(1, 1) {
         out.insert("ExpectedReturnCodes".to_owned(), expected.into());
+    }
+    if contract >= Contract(1, 4)
+        && let Some(installation) = extra.get("InstallationMetadata").and_then(Value::as_object).and_then(installation)
+    {
+        out.insert("InstallationMetadata".to_owned(), installation);
     }
     out
 }
@@ -405,15 +424,12 @@ impl Form {
         };
         match self {
             Form::Flag => value.as_bool().map(Value::from),
-            Form::Text(most) => {
-                let text = value.as_str()?.trim();
-                (1..=*most).contains(&text.chars().count()).then(|| text.into())
-            }
             Form::Word(words) => word(words, value).map(Value::from),
             Form::Sha256 => value.as_str().filter(|text| is_sha256(text)).map(Value::from),
             Form::Numbers => {
                 let text = value.as_str()?.trim();
-                let sound = text.split('.').all(|part| part.parse::<u16>().is_ok());
+                let sound = |part: &str| part.parse::<u16>().is_ok_and(|number| number.to_string() == part);
+                let sound = text.split('.').all(sound);
                 (sound && text.split('.').count() <= 4).then(|| text.into())
             }
             Form::Day => {
@@ -424,6 +440,11 @@ impl Form {
                 let list: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
                 some_of(list?.into_iter(), *most, *longest)
             }
+            Form::Plain(most, longest) => {
+                let list: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
+                let plain = |text: &&str| !text.contains(|c: char| c.is_control() || "\\/:*?\"<>|".contains(c));
+                some_of(list?.into_iter().filter(plain), *most, *longest)
+            }
             Form::Words(words) => {
                 let list: Option<Vec<&str>> = value.as_array()?.iter().map(|value| word(words, value)).collect();
                 some_of(list?.into_iter(), words.len(), usize::MAX)
@@ -432,23 +453,60 @@ impl Form {
     }
 }
 
+/// What an installation leaves behind, by which the client finds programs that list themselves nowhere.
+fn installation(given: &Map<String, Value>) -> Option<Value> {
+    let limited = |of: &Map<String, Value>, member: &str, most: usize| {
+        text(of, member).filter(|text| text.chars().count() <= most).map(str::to_owned)
+    };
+    let file = |given: &Map<String, Value>| {
+        let mut file = json!({ "RelativeFilePath": limited(given, "RelativeFilePath", 2048)? });
+        let kind = text(given, "FileType").and_then(|kind| shown::known(["launch", "uninstall", "other"], kind));
+        for (member, said) in [
+            ("FileSha256", text(given, "FileSha256").filter(|hash| is_sha256(hash)).map(str::to_owned)),
+            ("FileType", kind.map(str::to_owned)),
+            ("InvocationParameter", limited(given, "InvocationParameter", 2048)),
+            ("DisplayName", limited(given, "DisplayName", 256)),
+        ] {
+            if let Some(said) = said {
+                file[member] = said.into();
+            }
+        }
+        Some(file)
+    };
+    let mut files: Vec<Value> = Vec::new();
+    for file in objects(given, "Files").filter_map(file) {
+        if files.len() < 2048 && !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let mut out = Map::new();
+    let place = limited(given, "DefaultInstallLocation", 2048);
+    out.extend(place.map(|place| ("DefaultInstallLocation".to_owned(), place.into())));
+    if !files.is_empty() {
+        out.insert("Files".to_owned(), files.into());
+    }
+    (!out.is_empty()).then_some(Value::Object(out))
+}
+
 /// Codes that mean success: whole numbers other than 0, each once.
-fn return_codes(value: Option<&Value>) -> Vec<i64> {
+fn return_codes(value: Option<&Value>) -> Vec<i32> {
     let mut codes = Vec::new();
     for code in value.and_then(Value::as_array).into_iter().flatten().filter_map(return_code) {
-        if !codes.contains(&code) {
+        if codes.len() < SUCCESS_LIMIT && !codes.contains(&code) {
             codes.push(code);
         }
     }
     codes
 }
 
-fn return_code(value: &Value) -> Option<i64> {
-    value.as_i64().filter(|code| *code != 0 && (i64::from(i32::MIN)..=i64::from(u32::MAX)).contains(code))
+/// Documents write a code with or without a sign; to the client the two are the same 32 bits.
+fn return_code(value: &Value) -> Option<i32> {
+    let code = value.as_i64().filter(|code| *code != 0)?;
+    i32::try_from(code).ok().or_else(|| u32::try_from(code).ok().map(u32::cast_signed))
 }
 
 /// A code with its meaning, unless its code was taken before.
-fn expected(code: &Map<String, Value>, taken: &mut Vec<i64>) -> Option<Value> {
+fn expected(code: &Map<String, Value>, contract: Contract, taken: &mut Vec<i32>) -> Option<Value> {
     const RESPONSES: [&str; 19] = [
         "packageInUse",
         "packageInUseByApplication",
@@ -474,5 +532,11 @@ fn expected(code: &Map<String, Value>, taken: &mut Vec<i64>) -> Option<Value> {
     let response = text(code, "ReturnResponse")?;
     let response = RESPONSES.into_iter().find(|word| word.eq_ignore_ascii_case(response))?;
     taken.push(number);
-    Some(json!({ "InstallerReturnCode": number, "ReturnResponse": response }))
+    let mut out = json!({ "InstallerReturnCode": number, "ReturnResponse": response });
+    let guidance =
+        text(code, "ReturnResponseUrl").filter(|url| contract >= Contract(1, 4) && shown::is_web_address(url));
+    if let Some(guidance) = guidance {
+        out["ReturnResponseUrl"] = guidance.into();
+    }
+    Some(out)
 }

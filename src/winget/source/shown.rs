@@ -2,6 +2,7 @@
 //! (`winget.md` B6).
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
@@ -110,6 +111,12 @@ const KINDS: [&str; 11] =
     ["exe", "msi", "msix", "appx", "zip", "inno", "nullsoft", "wix", "burn", "portable", "msstore"];
 const PROCESSORS: [&str; 5] = ["x64", "x86", "arm", "arm64", "neutral"];
 const SCOPES: [&str; 2] = ["machine", "user"];
+/// How long ids of the store are: twelve characters, fourteen for programs that are no app packages.
+const STORE_ID: RangeInclusive<usize> = 12..=16;
+/// The most installers of one version.
+const INSTALLER_LIMIT: usize = 1024;
+/// The most entries of installed programs that an installer makes; a portable one makes one.
+const ENTRY_LIMIT: usize = 128;
 
 /// The known word that `text` is, whatever its case.
 pub fn known<const N: usize>(words: [&'static str; N], text: &str) -> Option<&'static str> {
@@ -160,10 +167,14 @@ fn installer<'w>(row: &'w Row, lens: &Lens) -> Option<Installer<'w>> {
         _ => None,
     };
     // Older clients do not know these types.
-    let since = if kind == "zip" || kind == "portable" { Contract(1, 4) } else { Contract(1, 0) };
+    let since = match kind {
+        "zip" | "portable" => Contract(1, 4),
+        "msstore" => Contract(1, 1),
+        _ => Contract(1, 0),
+    };
     let reachable = row.file.is_some() || row.url_sha256.is_some() && is_web_address(&row.url);
     let has_bytes = match kind {
-        "msstore" => row.extra.get("ProductId").and_then(Value::as_str).is_some_and(|id| !id.is_empty()),
+        "msstore" => store_id(&row.extra).is_some(),
         _ => reachable,
     };
     if lens.contract < since || !has_bytes || !in_market(row, lens.market.as_deref()) {
@@ -195,36 +206,27 @@ pub fn is_web_address(url: &str) -> bool {
         && !url.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
-/// `appx` and `msix` are one type to the client.
-fn alike(kind: &'static str) -> &'static str {
-    if kind == "appx" { "msix" } else { kind }
+/// The id of a program in the store of Windows. Documents name the member in two ways.
+pub fn store_id(extra: &Map<String, Value>) -> Option<&str> {
+    let given = ["MSStoreProductIdentifier", "ProductId"].into_iter().find_map(|member| extra.get(member)?.as_str());
+    given.filter(|id| STORE_ID.contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// Leaves one of any two installers that the client could not tell apart: the MSIX of an MSIX and an APPX, else the
-/// one that was added first.
+/// one that was added first; and no more than it takes of one version.
 fn part_twins(installers: &mut Vec<Installer<'_>>) {
     let mut kept: Vec<Installer<'_>> = Vec::with_capacity(installers.len());
     for installer in installers.drain(..) {
-        let same = |other: &Installer<'_>| {
-            (alike(other.kind), other.nested.map(alike), other.arch, &other.locale, other.scope)
-                == (
-                    alike(installer.kind),
-                    installer.nested.map(alike),
-                    installer.arch,
-                    &installer.locale,
-                    installer.scope,
-                )
-        };
-        match kept.iter_mut().find(|other| same(other)) {
+        match kept.iter_mut().find(|other| other.is_twin_of(&installer)) {
             None => kept.push(installer),
             Some(other) => {
-                let older = |one: &Installer<'_>| one.kind == "appx" || one.nested == Some("appx");
-                if older(other) && !older(&installer) {
+                if other.effective() == "appx" && installer.effective() == "msix" {
                     *other = installer;
                 }
             }
         }
     }
+    kept.truncate(INSTALLER_LIMIT);
     *installers = kept;
 }
 
@@ -264,6 +266,14 @@ impl Installer<'_> {
         self.nested.unwrap_or(self.kind)
     }
 
+    /// Whether the client could not tell the two apart. To it, an archive is what lies in it, `appx` and `msix` are
+    /// one type, and an installer that does not say for whom it is is like those for anybody.
+    fn is_twin_of(&self, other: &Installer<'_>) -> bool {
+        let kind = |one: &Installer<'_>| if one.effective() == "appx" { "msix" } else { one.effective() };
+        let scopes = self.scope == other.scope || self.scope.is_none() || other.scope.is_none();
+        kind(self) == kind(other) && self.arch == other.arch && self.locale == other.locale && scopes
+    }
+
     /// Whether it may carry a product code and entries of installed programs.
     fn takes_codes(&self) -> bool {
         matches!(self.effective(), "exe" | "inno" | "nullsoft" | "msi" | "wix" | "burn" | "portable")
@@ -290,6 +300,7 @@ impl Installer<'_> {
         let mut entries: Vec<Map<String, Value>> = Vec::new();
         let upgrade = self.row.upgrade_code.as_str();
         let given = |entry: &Map<String, Value>| entry.get("UpgradeCode").and_then(Value::as_str).map(fold);
+        let limit = if self.effective() == "portable" { 1 } else { ENTRY_LIMIT };
         if !upgrade.is_empty() && !self.row.entries.iter().any(|entry| given(entry) == Some(fold(upgrade))) {
             let mut entry = Map::new();
             entry.insert("UpgradeCode".to_owned(), upgrade.into());
@@ -302,6 +313,8 @@ impl Installer<'_> {
                 let text = given.get(member).and_then(Value::as_str).filter(|text| !text.is_empty());
                 let text = match member {
                     "InstallerType" => text.and_then(kind).filter(|kind| !matches!(*kind, "zip" | "msstore")),
+                    // To the client, that is a range of versions.
+                    "DisplayVersion" => text.filter(|text| !text.trim_start().starts_with(['<', '>'])),
                     _ => text,
                 };
                 entry.extend(text.map(|text| (member.to_owned(), text.into())));
@@ -310,6 +323,7 @@ impl Installer<'_> {
                 entries.push(entry);
             }
         }
+        entries.truncate(limit);
         entries
     }
 

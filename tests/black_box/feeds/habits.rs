@@ -1,12 +1,14 @@
 //! How apt asks, byte by byte (`repos.md` §1.8, §11, §16): ten requests before the first answer, dates in whole seconds,
 //! odd spellings of paths, parts by date, and what an index named a moment ago.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{create, fetch, upload};
 use crate::client::Request;
 use crate::files::sha256;
-use crate::packages::DebFile;
+use crate::packages::{DebFile, RpmFile};
 use crate::server::Packhouse;
 use crate::wire::Wire;
 
@@ -103,4 +105,54 @@ fn dates_tell_two_publications_of_one_second_apart() {
     assert_eq!(part(before), (200, whole));
     assert_eq!(part(&format!("\"{}\"", sha256(&fetch(&server, TOP)))), (206, whole - 10));
     assert_eq!(part("\"another\""), (200, whole));
+}
+
+/// What clients of another program are handed is told apart by the program's name.
+fn fetch_as(server: &Packhouse, agent: &str, target: &str) -> Vec<u8> {
+    let answer = server.send(Request::get(target).header("User-Agent", agent));
+    assert_eq!(answer.status, 200, "{agent} {target}");
+    answer.body
+}
+
+#[test]
+fn a_signature_is_that_of_what_the_client_was_handed() {
+    let server = server();
+    let yum = json!({ "name": "y", "type": "yum" });
+    let dir = json!({ "name": "d", "type": "dir" });
+    [yum, dir].iter().for_each(|repo| create(&server, repo));
+    let mut number = 0;
+    let mut publish = |repo: &str| {
+        number += 1;
+        let (name, query) = (format!("n{number}"), format!("?repo={repo}&filename=n{number}"));
+        match repo {
+            "y" => upload(&server, &RpmFile::new(&name, "1", "1").build(), &query),
+            _ => upload(&server, &DebFile::new(&name, "1").build(), &query),
+        };
+    };
+    let cases = [
+        ("y", "repodata/repomd.xml", "repodata/repomd.xml.asc"),
+        ("a", "dists/stable/Release", "dists/stable/Release.gpg"),
+        ("d", "SHA256SUMS", "SHA256SUMS.asc"),
+    ];
+    for (repo, signed, signature) in cases {
+        let (signed, signature) = (format!("/repo/{repo}/{signed}"), format!("/repo/{repo}/{signature}"));
+        // It holds for ten seconds: a machine that stood still meanwhile tries again.
+        loop {
+            let began = Instant::now();
+            let before = fetch_as(&server, "one/1", &signed);
+            let expected = fetch_as(&server, "one/1", &signature);
+            publish(repo);
+            let paired = fetch_as(&server, "one/1", &signature);
+            let other = fetch_as(&server, "two/1", &signature);
+            if began.elapsed() > Duration::from_secs(5) {
+                continue;
+            }
+            assert!(paired == expected, "{signature} is not that of the file handed out before");
+            assert!(other != expected, "{signature} did not change");
+            // Whoever has the new file gets the new signature.
+            assert!(fetch_as(&server, "one/1", &signed) != before, "{signed} did not change");
+            assert!(fetch_as(&server, "one/1", &signature) == other, "{signature} is not that of the new file");
+            break;
+        }
+    }
 }

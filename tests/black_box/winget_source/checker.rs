@@ -1,4 +1,5 @@
-//! An independent reading of what the real client takes: it goes through an answer as the client does and panics where
+//! An independent reading of what the real client takes: it goes through an answer as the client does (how it reads
+//! each contract, and its validation of manifests without the checks for the community's repository) and panics where
 //! the client would say "Invalid data returned by rest source".
 
 use std::collections::HashSet;
@@ -50,6 +51,21 @@ fn is_tag(tag: &str) -> bool {
 fn version(text: &str) {
     assert!(text.chars().count() <= 128, "{text}");
     assert!(!text.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|']), "{text}");
+    one_version(text);
+}
+
+/// Ids and versions become parts of paths on the client.
+#[track_caller]
+fn identifier(text: &str) {
+    assert!(text.chars().count() <= 128, "{text}");
+    let bad = |c: char| c.is_whitespace() || c.is_control() || "\\/:*?\"<>|".contains(c);
+    assert!(text.split('.').all(|part| !part.is_empty()) && !text.contains(bad), "{text}");
+}
+
+/// To the client, `< 2.0` is a range of versions, which stands nowhere in an answer.
+#[track_caller]
+fn one_version(text: &str) {
+    assert!(!text.trim_start().starts_with(['<', '>']), "{text} is a range");
 }
 
 #[track_caller]
@@ -75,6 +91,7 @@ pub(super) fn search(answer: &Value) {
     assert!(!data.is_empty(), "nothing found is 204");
     let mut last = String::new();
     for entry in data {
+        identifier(text(entry, "PackageIdentifier"));
         let id = text(entry, "PackageIdentifier").to_lowercase();
         assert!(last.is_empty() || last < id, "{last} before {id}");
         last = id;
@@ -92,6 +109,9 @@ pub(super) fn search(answer: &Value) {
             }
             for name in shown["PackageFamilyNames"].as_array().into_iter().flatten() {
                 is_family_name(name.as_str().unwrap());
+            }
+            for listed in shown["AppsAndFeaturesEntryVersions"].as_array().into_iter().flatten() {
+                one_version(listed.as_str().unwrap());
             }
         }
     }
@@ -112,6 +132,7 @@ fn is_family_name(name: &str) {
 pub(super) fn manifest(answer: &Value, asked: &str) {
     let data = &answer["Data"];
     shape(data);
+    identifier(text(data, "PackageIdentifier"));
     assert_eq!(text(data, "PackageIdentifier").to_lowercase(), asked.to_lowercase());
     let versions = data["Versions"].as_array().expect("Versions is a list");
     assert!(!versions.is_empty(), "an empty list of versions");
@@ -151,7 +172,7 @@ pub(super) fn manifest(answer: &Value, asked: &str) {
 #[track_caller]
 fn installers(list: &[Value]) {
     assert!(!list.is_empty(), "no installers");
-    let mut seen = HashSet::new();
+    let mut seen: Vec<(String, &str, Option<&str>, Option<&str>)> = Vec::new();
     for installer in list {
         let arch = text(installer, "Architecture");
         assert!(["x86", "x64", "arm", "arm64", "neutral"].contains(&arch), "{arch}");
@@ -175,14 +196,15 @@ fn installers(list: &[Value]) {
             assert!(installer.get("NestedInstallerFiles").is_none());
         }
         if kind == "msstore" {
-            text(installer, "ProductId");
+            let id = text(installer, "MSStoreProductIdentifier");
+            assert!(id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
         } else {
             let url = text(installer, "InstallerUrl");
             assert!(url.starts_with("http://") || url.starts_with("https://"), "{url}");
             assert!(url.len() <= 2048 && !url.contains(char::is_whitespace));
             let hash = text(installer, "InstallerSha256");
             assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
-            assert!(installer.get("ProductId").is_none());
+            assert!(installer.get("MSStoreProductIdentifier").is_none());
         }
         let locale = optional(installer, "InstallerLocale");
         assert!(locale.is_none_or(is_tag), "{locale:?}");
@@ -190,7 +212,21 @@ fn installers(list: &[Value]) {
         assert!(scope.is_none_or(|scope| scope == "user" || scope == "machine"));
         let coded = ["exe", "inno", "nullsoft", "msi", "wix", "burn", "portable"].contains(&effective);
         assert!(coded || installer.get("ProductCode").is_none(), "{installer}");
-        assert!(coded || installer.get("AppsAndFeaturesEntries").is_none(), "{installer}");
+        let entries = installer.get("AppsAndFeaturesEntries").map(|list| list.as_array().expect("entries are a list"));
+        assert!(coded || entries.is_none(), "{installer}");
+        for entry in entries.into_iter().flatten() {
+            if let Some(listed) = optional(entry, "DisplayVersion") {
+                one_version(listed);
+            }
+        }
+        if effective == "portable" {
+            assert!(entries.is_none_or(|list| list.len() == 1), "{installer}");
+        }
+        if kind == "portable" {
+            assert!(installer.get("Commands").is_none_or(|list| list.as_array().unwrap().len() == 1), "{installer}");
+        }
+        let markets = installer.get("Markets").and_then(Value::as_object);
+        assert!(markets.is_none_or(|limits| limits.len() == 1), "{installer}");
         if let Some(name) = optional(installer, "PackageFamilyName") {
             assert!(["msix", "appx"].contains(&effective), "{installer}");
             is_family_name(name);
@@ -199,10 +235,30 @@ fn installers(list: &[Value]) {
             assert!(["uninstallPrevious", "deny", "install"].contains(&upgrade));
         }
         return_codes(installer);
-        // Appx and msix are one type to the client.
-        let plain = |kind: &str| if kind == "appx" { "msix".to_owned() } else { kind.to_owned() };
-        let key = (plain(kind), nested.map(plain), arch, locale.map(str::to_lowercase), scope);
-        assert!(seen.insert(format!("{key:?}")), "two that the client cannot tell apart: {key:?}");
+        // Appx and msix are one type to the client, an archive is what lies in it, and no scope is any scope.
+        let plain = if effective == "appx" { "msix" } else { effective };
+        let twin = |(other, there, tongue, whom): &(String, &str, Option<&str>, Option<&str>)| {
+            *other == plain
+                && (*there, *tongue) == (arch, locale)
+                && (*whom == scope || whom.is_none() || scope.is_none())
+        };
+        assert!(!seen.iter().any(twin), "two that the client cannot tell apart: {installer}");
+        seen.push((plain.to_owned(), arch, locale, scope));
+    }
+}
+
+/// Nothing in a manifest that a client of the contract 1.`second` does not know and would stumble over.
+#[track_caller]
+pub(super) fn contract(answer: &Value, second: u16) {
+    let installers = answer["Data"]["Versions"].as_array().unwrap().iter();
+    for installer in installers.flat_map(|version| version["Installers"].as_array().unwrap()) {
+        let since = match text(installer, "InstallerType") {
+            "zip" | "portable" => 4,
+            "msstore" => 1,
+            _ => 0,
+        };
+        let denied = installer.get("UpgradeBehavior").is_some_and(|word| word == "deny");
+        assert!(second >= since && (second >= 6 || !denied), "1.{second}: {installer}");
     }
 }
 
@@ -213,7 +269,9 @@ fn return_codes(installer: &Value) {
     let expected = installer.get("ExpectedReturnCodes").and_then(Value::as_array);
     let expected = expected.into_iter().flatten().map(|code| &code["InstallerReturnCode"]);
     for code in success.into_iter().flatten().chain(expected) {
+        // The client keeps 32 bits of it.
         let code = code.as_i64().expect("a whole number");
+        assert!((i64::from(i32::MIN)..=i64::from(i32::MAX)).contains(&code), "{code}");
         assert!(code != 0 && seen.insert(code), "{code}");
     }
 }

@@ -46,7 +46,8 @@ fn odd_installer(dice: &mut Dice) -> Value {
         out["NestedInstallerFiles"] = files.into();
     }
     if kind == "msstore" {
-        out = with(out, json!({ "ProductId": "9WZDNCRFJ3TJ" }));
+        let name = *dice.pick(&["ProductId", "MSStoreProductIdentifier"]);
+        out[name] = "9WZDNCRFJ3TJ".into();
     }
     let coded = ["exe", "msi", "inno", "nullsoft", "wix", "burn", "portable"].contains(&effective);
     if coded && dice.chance(2) {
@@ -59,6 +60,7 @@ fn odd_installer(dice: &mut Dice) -> Value {
                 json!([{ "DisplayVersion": "1.0" }, { "DisplayVersion": "1.0" }]),
                 json!([{ "UpgradeCode": "{U}", "ProductCode": "", "InstallerType": "MSI", "Odd": null }]),
                 json!([{ "InstallerType": "nonsense" }]),
+                json!([{ "DisplayVersion": "> 1.0" }, { "DisplayVersion": "< unknown", "UpgradeCode": "{U}" }]),
             ])
             .clone();
     }
@@ -76,6 +78,7 @@ fn odd_installer(dice: &mut Dice) -> Value {
         ("UpgradeBehavior", json!("install")),
         ("Commands", json!([])),
         ("Commands", json!(["a", "a"])),
+        ("Commands", json!(["a", "b", "c"])),
         ("Markets", json!({ "AllowedMarkets": [] })),
         ("Markets", json!({ "ExcludedMarkets": ["US"] })),
         ("Dependencies", json!({})),
@@ -86,12 +89,38 @@ fn odd_installer(dice: &mut Dice) -> Value {
         ),
         ("ExpectedReturnCodes", json!("odd")),
         ("InstallerSuccessCodes", json!([1, 1, 0, "x"])),
+        (
+            "ExpectedReturnCodes",
+            json!([
+                { "InstallerReturnCode": -1, "ReturnResponse": "diskFull", "ReturnResponseUrl": "https://x/y" },
+                { "InstallerReturnCode": 4_294_967_295_u32, "ReturnResponse": "custom", "ReturnResponseUrl": "x" },
+                { "InstallerReturnCode": 3_221_225_786_u32, "ReturnResponse": "cancelledByUser" },
+                { "InstallerReturnCode": 99_999_999_999_i64, "ReturnResponse": "custom" },
+            ]),
+        ),
+        ("InstallerSuccessCodes", json!([4_294_967_295_u32, -1, 3010])),
+        ("InstallerSuccessCodes", json!((1..40).collect::<Vec<_>>())),
+        ("MinimumOSVersion", json!("10.0.17763.0")),
+        ("MinimumOSVersion", json!("10.+1.007")),
+        (
+            "InstallationMetadata",
+            json!({ "DefaultInstallLocation": "%ProgramFiles%\\App", "Files": [
+                { "RelativeFilePath": "a.exe", "FileType": "Launch", "FileSha256": "x", "DisplayName": "" },
+                { "RelativeFilePath": "a.exe", "FileType": "launch" },
+                { "RelativeFilePath": "" },
+                { "RelativeFilePath": "b.exe", "FileType": "odd", "InvocationParameter": "/u" },
+            ] }),
+        ),
+        ("InstallationMetadata", json!({ "Files": [{}] })),
+        ("InstallationMetadata", json!([])),
+        ("Authentication", json!({ "AuthenticationType": "odd" })),
         ("Platform", json!(["Windows.Desktop", "Amiga"])),
         ("ProductId", json!("stray")),
         ("UnsupportedOSArchitectures", json!(["neutral"])),
         ("ReleaseDate", json!("")),
         ("Channel", json!("beta")),
         ("FileExtensions", json!([""])),
+        ("FileExtensions", json!(["app", "a/b"])),
         ("ElevationRequirement", json!(null)),
     ];
     for _ in 0..dice.roll(5) {
@@ -108,6 +137,9 @@ fn odd_version(dice: &mut Dice, number: usize) -> Value {
     let odd = [
         ("Tags", json!(["a", "A", "b"])),
         ("Tags", json!([])),
+        ("Tags", json!(["two words", "one"])),
+        ("Moniker", json!("two words")),
+        ("Icons", json!([{ "IconUrl": "https://x/y.png", "IconFileType": "ico", "IconResolution": "96X96" }])),
         ("Description", json!("")),
         ("Author", json!("")),
         ("PublisherUrl", json!("not an address")),
@@ -151,13 +183,15 @@ fn every_answer_can_be_read() {
             continue;
         }
         stored += 1;
-        for contract in ["1.0.0", "1.4.0", "1.6.0", "1.10.0"] {
+        for second in [0, 1, 4, 6, 10] {
             for path in ["", "/c/beta"] {
                 let target = at(&format!("{path}/packageManifests/{}", segment(&id)));
-                let answer = server.send(Request::get(&target).token(ADMIN_TOKEN).header("Version", contract));
+                let contract = format!("1.{second}.0");
+                let answer = server.send(Request::get(&target).token(ADMIN_TOKEN).header("Version", &contract));
                 if answer.status != 204 {
                     let value = answer.is_json(200);
                     checker::manifest(&value, &id);
+                    checker::contract(&value, second);
                     schema::manifest(&value);
                 }
             }

@@ -134,12 +134,12 @@ fn what_the_client_refuses_stays_here() {
         .iter()
         .map(|i| i["InstallerType"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["msix", "appx", "msi", "portable"]);
+    assert_eq!(kinds, ["msix", "msi", "portable"]);
     // Clients of the first contracts know neither archives nor portable programs.
     let request = Request::get(&at("/packageManifests/Twins.App")).token(ADMIN_TOKEN).header("Version", "1.1.0");
     let old = server.send(request).is_json(200);
     checker::manifest(&old, "Twins.App");
-    assert_eq!(old["Data"]["Versions"][0]["Installers"].as_array().unwrap().len(), 3);
+    assert_eq!(old["Data"]["Versions"][0]["Installers"].as_array().unwrap().len(), 2);
 }
 
 #[test]
@@ -166,4 +166,101 @@ fn manifests_of_all_packages_come_in_pages() {
         }
     }
     assert_eq!(seen, (0..45).map(|number| format!("Many.P{number:02}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_the_client_cannot_tell_apart_is_shown_once() {
+    let server = Packhouse::start();
+    let nested = json!({ "NestedInstallerType": "exe", "NestedInstallerFiles": [{ "RelativeFilePath": "a.exe" }] });
+    let archive = with(installer("x64", "zip"), nested);
+    let scoped = |arch: &str, scope: &str| with(installer(arch, "exe"), json!({ "Scope": scope }));
+    let german = with(installer("x64", "exe"), json!({ "InstallerLocale": "de-DE" }));
+    let versions = [
+        // An archive is what lies in it.
+        version("1", "App", &[installer("x64", "exe"), archive.clone(), installer("x64", "msi"), german]),
+        version("2", "App", &[archive, installer("x64", "exe")]),
+        // For nobody in particular is for anybody.
+        version("3", "App", &[scoped("x64", "user"), scoped("x64", "machine"), installer("x64", "exe")]),
+        version("4", "App", &[installer("x86", "exe"), scoped("x86", "user"), scoped("arm64", "user")]),
+        version("5", "App", &[installer("x64", "appx"), installer("x64", "msix")]),
+    ];
+    add(&server, "Contoso.App", &versions);
+    let shown = manifest(&server, "Contoso.App", "").unwrap();
+    let mut seen: Vec<(String, String)> = Vec::new();
+    for version in shown["Versions"].as_array().unwrap() {
+        for installer in version["Installers"].as_array().unwrap() {
+            let word = |name: &str| installer[name].as_str().unwrap_or("-").to_owned();
+            let what = [word("InstallerType"), word("Architecture"), word("Scope"), word("InstallerLocale")].join(" ");
+            seen.push((version["PackageVersion"].as_str().unwrap().to_owned(), what));
+        }
+    }
+    let expected = [
+        ("5", "msix x64 - -"),
+        ("4", "exe x86 - -"),
+        ("4", "exe arm64 user -"),
+        ("3", "exe x64 user -"),
+        ("3", "exe x64 machine -"),
+        ("2", "zip x64 - -"),
+        ("1", "exe x64 - -"),
+        ("1", "msi x64 - -"),
+        ("1", "exe x64 - de-DE"),
+    ];
+    assert_eq!(seen, expected.map(|(version, what)| (version.to_owned(), what.to_owned())));
+}
+
+#[test]
+fn members_in_the_form_the_client_takes() {
+    let server = Packhouse::start();
+    let listed = json!([{ "DisplayVersion": "> 1.0", "DisplayName": "App" }, { "DisplayVersion": "1.1" }]);
+    let tool = json!({
+        "Commands": ["a", "b"], "AppsAndFeaturesEntries": listed, "MinimumOSVersion": "10.0.007",
+        "FileExtensions": ["app", "a/b"], "InstallerSuccessCodes": [4_294_967_295_u32, -1, 3010],
+        "ExpectedReturnCodes": [
+            { "InstallerReturnCode": -1, "ReturnResponse": "diskFull" },
+            { "InstallerReturnCode": 3_221_225_786_u32, "ReturnResponse": "cancelledByUser", "ReturnResponseUrl": "https://x/y" },
+        ],
+        "InstallationMetadata": { "DefaultInstallLocation": "%A%", "Files": [
+            { "RelativeFilePath": "a.exe", "FileType": "Launch", "FileSha256": "x" }, { "RelativeFilePath": " " },
+        ] },
+    });
+    let store = |id: &str| {
+        let document = json!({ "Architecture": "neutral", "InstallerType": "msstore", "MSStoreProductIdentifier": id });
+        version("1.0", "App", &[document])
+    };
+    let mut one = version("1.0", "App", &[with(installer("x64", "portable"), tool)]);
+    one["DefaultLocale"]["Moniker"] = "two words".into();
+    one["DefaultLocale"]["Tags"] = json!(["two words", "one"]);
+    one["DefaultLocale"]["Icons"] =
+        json!([{ "IconUrl": "https://x/y.ico", "IconFileType": "ico", "IconResolution": "96x96" }]);
+    add(&server, "Contoso.Tool", &[one]);
+    add(&server, "Contoso.Store", &[store("9WZDNCRFJ3TJ")]);
+    let refused = json!({ "PackageIdentifier": "Contoso.Odd", "Versions": [store("9W/DN")] });
+    is_refused(&send(&server, "POST", "/packageManifests", Some(&refused)), 400, 3);
+
+    let shown = manifest(&server, "Contoso.Tool", "").unwrap();
+    let installer = &shown["Versions"][0]["Installers"][0];
+    let expected = json!({
+        "InstallerIdentifier": installer["InstallerIdentifier"], "Architecture": "x64", "InstallerType": "portable",
+        "InstallerUrl": "https://example.org/x64.portable", "InstallerSha256": sha256(b"x64.portable"),
+        "Commands": ["a"], "AppsAndFeaturesEntries": [{ "DisplayName": "App" }], "FileExtensions": ["app"],
+        "InstallerSuccessCodes": [-1, 3010],
+        "ExpectedReturnCodes": [
+            { "InstallerReturnCode": -1_073_741_510, "ReturnResponse": "cancelledByUser", "ReturnResponseUrl": "https://x/y" },
+        ],
+        "InstallationMetadata": {
+            "DefaultInstallLocation": "%A%", "Files": [{ "RelativeFilePath": "a.exe", "FileType": "launch" }],
+        },
+    });
+    assert_eq!(*installer, expected);
+    let default = &shown["Versions"][0]["DefaultLocale"];
+    assert_eq!((default.get("Moniker"), &default["Tags"]), (None, &json!(["one"])));
+    assert_eq!(default["Icons"][0]["IconResolution"], "96x96");
+    let shown = manifest(&server, "Contoso.Store", "").unwrap();
+    assert_eq!(shown["Versions"][0]["Installers"][0]["MSStoreProductIdentifier"], "9WZDNCRFJ3TJ");
+    let old = |contract: &str, id: &str| {
+        let request = Request::get(&at(&format!("/packageManifests/{id}"))).token(ADMIN_TOKEN);
+        server.send(request.header("Version", contract)).status
+    };
+    assert_eq!((old("1.0.0", "Contoso.Store"), old("1.1.0", "Contoso.Store")), (204, 200));
+    assert_eq!((old("1.1.0", "Contoso.Tool"), old("1.4.0", "Contoso.Tool")), (204, 200));
 }

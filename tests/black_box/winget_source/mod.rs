@@ -5,6 +5,7 @@ mod corpus;
 mod facts;
 mod import;
 mod information;
+mod machine;
 mod manifests;
 mod restarts;
 mod schema;

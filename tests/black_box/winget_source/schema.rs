@@ -1,5 +1,6 @@
 //! What the public OpenAPI document of the source (contract 1.10) says of each member: type, length, pattern, words.
-//! Read from its text and written down here by hand; members it does not name are faults (`winget.md` B11).
+//! Read from its text and written down here by hand; members it does not name are faults (`winget.md` B11). Wider than
+//! it in three places where the client is: ids of one part, languages such as `fil` and `es-419`, longer notes.
 
 use std::collections::HashSet;
 
@@ -23,6 +24,8 @@ enum Fact {
     Bit,
     /// A whole number.
     Number,
+    /// A whole number that an installer ends with; 0 is none.
+    Code,
     /// A day.
     Day,
     /// Text that fits this check.
@@ -38,14 +41,61 @@ enum Fact {
 /// A member's name, whether it must be there, and what it is.
 type Member = (&'static str, bool, Fact);
 
-use Fact::{Bit, Day, Hash, Like, Link, List, Number, Object, Plain, Set, Tag, Text, Word};
+use Fact::{Bit, Code, Day, Hash, Like, Link, List, Number, Object, Plain, Set, Tag, Text, Word};
 
 const MAY: bool = false;
 const MUST: bool = true;
 
 const KINDS: &[&str] =
-    &["msix", "msi", "appx", "exe", "zip", "inno", "nullsoft", "wix", "burn", "pwa", "msstore", "portable", "font"];
-const NESTED_KINDS: &[&str] = &["msix", "msi", "appx", "exe", "inno", "nullsoft", "wix", "burn", "portable", "font"];
+    &["msix", "msi", "appx", "exe", "zip", "inno", "nullsoft", "wix", "burn", "pwa", "msstore", "portable"];
+const NESTED_KINDS: &[&str] = &["msix", "msi", "appx", "exe", "inno", "nullsoft", "wix", "burn", "portable"];
+const RESPONSES: &[&str] = &[
+    "packageInUse",
+    "packageInUseByApplication",
+    "installInProgress",
+    "fileInUse",
+    "missingDependency",
+    "diskFull",
+    "insufficientMemory",
+    "invalidParameter",
+    "noNetwork",
+    "contactSupport",
+    "rebootRequiredToFinish",
+    "rebootRequiredForInstall",
+    "rebootInitiated",
+    "cancelledByUser",
+    "alreadyInstalled",
+    "downgrade",
+    "blockedByPolicy",
+    "systemNotSupported",
+    "custom",
+];
+const RESOLUTIONS: &[&str] = &[
+    "custom", "16x16", "20x20", "24x24", "30x30", "32x32", "36x36", "40x40", "48x48", "60x60", "64x64", "72x72",
+    "80x80", "96x96", "256x256",
+];
+const FIELDS: &[&str] = &[
+    "PackageIdentifier",
+    "PackageName",
+    "Moniker",
+    "Command",
+    "Tag",
+    "PackageFamilyName",
+    "ProductCode",
+    "UpgradeCode",
+    "NormalizedPackageNameAndPublisher",
+    "Market",
+    "HasInstallerType",
+];
+const PARAMETERS: &[&str] = &["Version", "Channel", "Market"];
+
+const INSTALLED_FILE: &[Member] = &[
+    ("RelativeFilePath", MUST, Text(1, 2048)),
+    ("FileSha256", MAY, Hash),
+    ("FileType", MAY, Word(&["launch", "uninstall", "other"])),
+    ("InvocationParameter", MAY, Text(1, 2048)),
+    ("DisplayName", MAY, Text(1, 256)),
+];
 
 const SWITCHES: &[Member] = &[
     ("Silent", MAY, Text(1, 512)),
@@ -64,7 +114,7 @@ const DEPENDENCIES: &[Member] = &[
     (
         "PackageDependencies",
         MAY,
-        List(16, &Object(&[("PackageIdentifier", MUST, Plain(128)), ("MinimumVersion", MAY, Plain(128))])),
+        Set(16, &Object(&[("PackageIdentifier", MUST, Plain(128)), ("MinimumVersion", MAY, Plain(128))])),
     ),
     ("ExternalDependencies", MAY, Set(16, &Text(1, 128))),
 ];
@@ -96,19 +146,19 @@ const INSTALLER: &[Member] = &[
     (
         "NestedInstallerFiles",
         MAY,
-        List(1024, &Object(&[("RelativeFilePath", MUST, Text(1, 512)), ("PortableCommandAlias", MAY, Text(1, 40))])),
+        Set(1024, &Object(&[("RelativeFilePath", MUST, Text(1, 512)), ("PortableCommandAlias", MAY, Text(1, 40))])),
     ),
     ("InstallModes", MAY, Set(3, &Word(&["interactive", "silent", "silentWithProgress"]))),
     ("InstallerSwitches", MAY, Object(SWITCHES)),
-    ("InstallerSuccessCodes", MAY, Set(16, &Number)),
+    ("InstallerSuccessCodes", MAY, Set(16, &Code)),
     (
         "ExpectedReturnCodes",
         MAY,
-        List(
+        Set(
             128,
             &Object(&[
-                ("InstallerReturnCode", MUST, Number),
-                ("ReturnResponse", MUST, Like(is_word)),
+                ("InstallerReturnCode", MUST, Code),
+                ("ReturnResponse", MUST, Word(RESPONSES)),
                 ("ReturnResponseUrl", MAY, Link),
             ]),
         ),
@@ -134,15 +184,19 @@ const INSTALLER: &[Member] = &[
     ("UnsupportedOSArchitectures", MAY, Set(4, &Word(&["x86", "x64", "arm", "arm64"]))),
     ("UnsupportedArguments", MAY, Set(2, &Word(&["log", "location"]))),
     ("ElevationRequirement", MAY, Word(&["elevationRequired", "elevationProhibited", "elevatesSelf"])),
-    ("AppsAndFeaturesEntries", MAY, List(128, &Object(ENTRY))),
-    ("MSStoreProductIdentifier", MAY, Text(1, 128)),
-    ("ProductId", MAY, Text(1, 128)),
+    ("AppsAndFeaturesEntries", MAY, Set(128, &Object(ENTRY))),
+    ("MSStoreProductIdentifier", MAY, Like(is_store_id)),
+    (
+        "InstallationMetadata",
+        MAY,
+        Object(&[("DefaultInstallLocation", MAY, Text(1, 2048)), ("Files", MAY, Set(2048, &Object(INSTALLED_FILE)))]),
+    ),
 ];
 
 const ICON: &[Member] = &[
     ("IconUrl", MUST, Link),
     ("IconFileType", MUST, Word(&["png", "jpeg", "ico"])),
-    ("IconResolution", MAY, Like(is_resolution)),
+    ("IconResolution", MAY, Word(RESOLUTIONS)),
     ("IconTheme", MAY, Word(&["default", "light", "dark", "highContrast"])),
     ("IconSha256", MAY, Hash),
 ];
@@ -168,19 +222,19 @@ macro_rules! locale {
             ("CopyrightUrl", MAY, Link),
             ("ShortDescription", $need, Text(3, 256)),
             ("Description", MAY, Text(3, 10_000)),
-            ("Tags", MAY, Set(16, &Text(1, 40))),
+            ("Tags", MAY, Set(16, &Like(is_tag))),
             ("ReleaseNotes", MAY, Text(1, 10_000)),
             ("ReleaseNotesUrl", MAY, Link),
             ("PurchaseUrl", MAY, Link),
             ("InstallationNotes", MAY, Text(1, 10_000)),
-            ("Moniker", MAY, Text(1, 40)),
+            ("Moniker", MAY, Like(is_tag)),
             ("Agreements", MAY, List(128, &Object(AGREEMENT))),
             (
                 "Documentations",
                 MAY,
-                List(256, &Object(&[("DocumentLabel", MAY, Text(1, 100)), ("DocumentUrl", MAY, Link)])),
+                Set(256, &Object(&[("DocumentLabel", MAY, Text(1, 100)), ("DocumentUrl", MAY, Link)])),
             ),
-            ("Icons", MAY, List(1024, &Object(ICON))),
+            ("Icons", MAY, Set(1024, &Object(ICON))),
         ]
     };
 }
@@ -188,7 +242,7 @@ macro_rules! locale {
 const VERSION: &[Member] = &[
     ("PackageVersion", MUST, Plain(128)),
     ("DefaultLocale", MUST, Object(locale!(MUST))),
-    ("Installers", MUST, List(usize::MAX, &Object(INSTALLER))),
+    ("Installers", MUST, List(1024, &Object(INSTALLER))),
     ("Locales", MAY, List(usize::MAX, &Object(locale!(MAY)))),
 ];
 
@@ -215,8 +269,8 @@ const FOUND: &[Member] = &[
 
 const SEARCH: &[Member] = &[
     ("Data", MUST, List(100, &Object(FOUND))),
-    ("UnsupportedPackageMatchFields", MAY, Set(12, &Like(is_word))),
-    ("RequiredPackageMatchFields", MAY, Set(12, &Like(is_word))),
+    ("UnsupportedPackageMatchFields", MAY, Set(11, &Word(FIELDS))),
+    ("RequiredPackageMatchFields", MAY, Set(11, &Word(FIELDS))),
     ("ContinuationToken", MAY, Text(1, 4096)),
 ];
 
@@ -230,10 +284,10 @@ const INFORMATION: &[Member] = &[(
         ("SourceIdentifier", MUST, Text(3, 128)),
         ("ServerSupportedVersions", MUST, Set(20, &Like(is_contract))),
         ("SourceAgreements", MAY, Object(AGREEMENTS)),
-        ("UnsupportedPackageMatchFields", MAY, Set(12, &Like(is_word))),
-        ("RequiredPackageMatchFields", MAY, Set(12, &Like(is_word))),
-        ("UnsupportedQueryParameters", MAY, Set(3, &Like(is_word))),
-        ("RequiredQueryParameters", MAY, Set(3, &Like(is_word))),
+        ("UnsupportedPackageMatchFields", MAY, Set(11, &Word(FIELDS))),
+        ("RequiredPackageMatchFields", MAY, Set(11, &Word(FIELDS))),
+        ("UnsupportedQueryParameters", MAY, Set(3, &Word(PARAMETERS))),
+        ("RequiredQueryParameters", MAY, Set(3, &Word(PARAMETERS))),
     ]),
 )];
 
@@ -280,6 +334,7 @@ fn judge(place: &str, value: &Value, fact: &Fact) {
         }
         Bit => value.is_boolean(),
         Number => value.is_i64() || value.is_u64(),
+        Code => value.as_i64().is_some_and(|code| code != 0 && (-2_147_483_648..=4_294_967_295).contains(&code)),
         Day => is_day(text()),
         Object(members) => {
             members_hold(place, value, members);
@@ -329,18 +384,19 @@ fn is_market(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase())
 }
 
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphabetic())
+fn is_tag(text: &str) -> bool {
+    (1..=40).contains(&text.chars().count()) && !text.contains(char::is_whitespace)
 }
 
-fn is_resolution(text: &str) -> bool {
-    text == "custom"
-        || text.split_once('x').is_some_and(|(width, height)| width == height && width.parse::<u16>().is_ok())
+/// The document says twelve; ids of programs that are no app packages have fourteen.
+fn is_store_id(text: &str) -> bool {
+    (12..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 fn is_four_numbers(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
-    parts.len() <= 4 && parts.iter().all(|part| part.parse::<u16>().is_ok())
+    let number = |part: &&str| part.parse::<u16>().is_ok_and(|number| number.to_string() == **part);
+    parts.len() <= 4 && parts.iter().all(number)
 }
 
 fn is_contract(text: &str) -> bool {

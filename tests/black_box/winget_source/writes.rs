@@ -14,6 +14,7 @@ fn who_may_write() {
     is_refused(&server.send(Request::delete(&at("/packageManifests/A.B"))), 401, 401);
     let ways = [
         Request::post(&at("/packages")).header("x-functions-key", ADMIN_TOKEN),
+        Request::post(&at("/packages")).header("Ocp-Apim-Subscription-Key", ADMIN_TOKEN),
         Request::post(&at(&format!("/packages?code={ADMIN_TOKEN}"))),
         Request::post(&at("/packages")).header("X-API-Key", ADMIN_TOKEN),
         Request::post(&at("/packages")).header("Authorization", &format!("Bearer {ADMIN_TOKEN}")),
