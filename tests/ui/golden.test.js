@@ -62,7 +62,7 @@ function masked(text) {
     .replace(/starting [0-9a-f]{4}…/g, 'starting HEX…').replace(/\b[0-9a-f]{64}\b/g, 'DIGEST').replace(/\b[0-9a-f]{24}\b/g, 'ID').replace(/\b[0-9a-f]{12}\b/g, 'DIGEST')
     .replace(/\b\d{13,}\b/g, 'NUMBER')
     .replace(/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?/g, 'TIME').replace(/\b\d{4}-\d\d-\d\d\b/g, 'DATE')
-    .replace(/\bjust now\b|\b\d+ (second|minute|hour|day|week|month)s? ago\b|\bin \d+ (second|minute|hour|day|week|month)s?\b/g, 'TIME').replace(/(< )?\b(\d+ ms|\d+(\.\d+)? s|\d+ min)\b/g, 'DURATION')
+    .replace(/\bjust now\b|\b\d+ (second|minute|hour|day|week|month|year)s? ago\b|\bin \d+ (second|minute|hour|day|week|month|year)s?\b/g, 'TIME').replace(/(< )?\b\d+ (h|min|s|ms)( \d+ (min|s))?\b/g, 'DURATION')
     .replace(/(?<![%\w])\d+(\.\d+)?\s?(B|bytes|KiB|MiB|GiB|TiB)(?![A-Za-z])/g, 'SIZE').replace(/(< )?\b\d+(\.\d+)?\s?%/g, 'PERCENT')
     .replace(/\b\d{1,3}(,\d{3})+\b/g, 'NUMBER').replace(/Version \d[\w.+-]*/g, 'Version VERSION').replace(/definition: \d+\.\d+\.\d+\S*$/gm, 'definition: VERSION')
     .replace(/\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\b/g, 'DAY').replace(/\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? ?(DAY|\d+)/g, 'DAY');

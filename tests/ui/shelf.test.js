@@ -28,6 +28,15 @@ const digestOf = (bytes) => createHash('sha256').update(bytes).digest('hex');
 const post = (where, body) => api.json(where, { method: 'POST', body });
 /** Bytes under a name, in a repository. */
 const put = (name, bytes, repo) => api.json(`/package?filename=${encodeURIComponent(name)}${repo ? `&repo=${repo}` : ''}`, { method: 'POST', body: new Blob([bytes]) });
+/** A page on which messages stay: however slow the machine is, Undo is still there when the test comes to it. */
+async function open() {
+  const page = await browser.open(server);
+  await page.addInitScript(() => {
+    const real = globalThis.setTimeout;
+    globalThis.setTimeout = (work, pause, ...rest) => real(work, pause >= 6000 ? 3_600_000 : pause, ...rest);
+  });
+  return page;
+}
 const undo = (page, words) => page.locator('.toast').filter({ hasText: words }).getByRole('button', { name: 'Undo' });
 
 test('packages that leave a repository come back by one click, under the names they had', async () => {
@@ -40,7 +49,7 @@ test('packages that leave a repository come back by one click, under the names t
   const index = async () => (await api.json('/repo/left/index.json')).files.map(({ filename, shasum, size }) => ({ filename, shasum, size }));
   const files = await index();
   assert.equal(files.length, 3);
-  const page = await browser.open(server);
+  const page = await open();
   await page.visit('#/repositories/left');
   await page.getByLabel('Pick all rows shown').check();
   await page.getByRole('button', { name: 'Remove', exact: true }).click();
@@ -60,7 +69,7 @@ test('an archived version of a RefPack is offered again, and the other way round
   const pack = (version) => refpack({ id: 'geo/undo', version, title: 'Undone' }, [{ id: 'a', name: 'Here' }]);
   for (const version of ['1.0.0', '1.1.0']) await post('/packages', form({}, [['file', 'pack.refpack.zip', pack(version)]]));
   const archived = async (version) => (await api.json('/packages/geo%2Fundo/versions')).versions.find((one) => one.version === version).isArchived;
-  const page = await browser.open(server);
+  const page = await open();
   await page.visit('#/refpacks/geo%2Fundo?tab=versions');
   await page.getByRole('button', { name: 'Archive 1.1.0' }).click();
   await page.getByRole('button', { name: 'Offer 1.1.0 again' }).waitFor();
@@ -80,7 +89,7 @@ test('a release that is no longer published is published again by one click', as
   await post('/app/create', form({ data: { app: 'Undone' } }));
   await post('/upload', form({ data: { app_name: 'Undone', version: '1.0', publish: true } }, [['file', 'undone.bin', 'bytes']]));
   const published = async () => (await api.json('/search?app_name=Undone')).apps[0].Published;
-  const page = await browser.open(server);
+  const page = await open();
   await page.visit('#/apps/Undone/-/1.0');
   const published_ = page.getByRole('switch', { name: 'Published' });
   await published_.uncheck();
@@ -96,7 +105,7 @@ test('a release that is no longer published is published again by one click', as
 test('what undoing fails with is said', async () => {
   await post('/repo', { name: 'lost', type: 'dir' });
   await put('lost.txt', 'bytes that are lost', 'lost');
-  const page = await browser.open(server);
+  const page = await open();
   await page.visit('#/repositories/lost');
   await page.getByLabel('Pick lost.txt').check();
   await page.getByRole('button', { name: 'Remove', exact: true }).click();
@@ -152,7 +161,7 @@ test('a file that is here becomes a file of an app release, without a second upl
 
 test('the catalog goes by size from the largest, page by page', async () => {
   for (let at = 0; at < 60; at += 1) await put(`sized-${at}.bin`, `sized ${at} ${'x'.repeat(1000 * ((at * 37) % 60))}`);
-  const page = await browser.open(server);
+  const page = await open();
   await page.visit('#/catalog?q=sized');
   const size = page.getByRole('columnheader', { name: 'Size' });
   await size.getByRole('button').click();
@@ -184,7 +193,7 @@ test('files of indexes are never among the latest uploads', async () => {
   for (const [name, type] of [['debs', 'apt'], ['rpms', 'yum'], ['plain', 'dir']]) await post('/repo', { name, type });
   await api.json('/repo/rpms/packages', { method: 'PUT', body: { sync: { name: 'mirror', type: 'upstream' } } });
   await put('note.txt', 'a note', 'plain');
-  const page = await browser.open(server);
+  const page = await open();
   await page.visit('#/');
   const latest = await page.locator('section.card', { has: page.getByRole('heading', { name: 'Latest uploads' }) }).getByRole('listitem').getByRole('link').allTextContents();
   assert.equal(latest[0], 'note.txt');

@@ -227,7 +227,7 @@ async function draw(mine) {
 
 /** A part of the pages that cannot be fetched: the server is away. */
 function cutOff(error) {
-  if (!(error instanceof TypeError)) throw error;
+  if (!(error instanceof TypeError && /module|fetched/i.test(error.message))) throw error;
   api.onOffline();
   throw new ApiError(0, WORDS[0]);
 }
