@@ -76,6 +76,8 @@ export class Server {
       server.port = nextPort();
       try {
         await server.#run();
+        // It is printed in a line of its own, which may come after the others.
+        if (setup) server.setupLink = await waitFor('the link to the setup', () => /(http:\/\/\S+\/ui\/#\/setup\S+)\s/.exec(server.output)?.[1]);
         return server;
       } catch (error) {
         if (!/in use|EADDRINUSE/i.test(server.output) || left === 0) throw error;
@@ -95,7 +97,6 @@ export class Server {
       return /listening on (http:\/\/\S+)\n/.exec(this.output)?.[1];
     });
     this.secure = this.args.includes('--tls-listen') ? await waitFor('HTTPS', () => /listening on (https:\/\/\S+)\n/.exec(this.output)?.[1]) : null;
-    this.setupLink = /(http:\/\/\S+\/ui\/#\/setup\S+)/.exec(this.output)?.[1];
   }
 
   /** Ends the program and keeps its data. */
