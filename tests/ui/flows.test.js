@@ -237,7 +237,8 @@ describe('apps', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Delete repository' }).click();
     await page.getByRole('heading', { level: 1, name: 'Repositories' }).waitFor();
     await waitFor('the file to be collected', async () => (await api(`/ui/api/artifacts/${digest}`)).status === 404);
-    assert.ok(!existsSync(path.join(server.data, 'shelf', digest.slice(0, 2), digest)));
+    // The row goes first, the bytes after it.
+    await waitFor('the bytes to be gone', () => !existsSync(path.join(server.data, 'shelf', digest.slice(0, 2), digest)));
     page.excuse(/status of 404/);
     await page.visit(`#/artifact/${digest}`);
     await page.getByRole('heading', { name: 'There is no such thing' }).waitFor();
