@@ -231,6 +231,8 @@ describe('apps', () => {
     await page.getByLabel(`Pick ${path.basename(file)}`).check();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByText('No package yet').waitFor();
+    // The words about it, with Undo, would lie over buttons for ten seconds.
+    await page.evaluate(() => document.querySelectorAll('.toast').forEach((toast) => toast.remove()));
     await page.visit(`#/repositories/${name}?tab=settings`);
     await page.getByRole('button', { name: 'Delete this repository' }).click();
     await page.getByRole('dialog').getByLabel('Type').fill(name);
