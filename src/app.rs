@@ -239,15 +239,7 @@ impl App {
     /// `Unauthenticated` in the dialect's words.
     pub fn api_key(&self, head: &Head) -> Result<Principal> {
         let refused = || Error::new(Kind::Unauthenticated, NO_API_KEY);
-        let api_token = match head.headers.get("x-api-key") {
-            Some(_) => Some(head.headers.text("x-api-key").ok_or_else(refused)?.trim()),
-            None => None,
-        };
-        let credentials = Credentials { api_token, bearer: bearer(head), ..Credentials::default() };
-        let who = self.identity.authenticate(&credentials).map_err(|e| match e.kind {
-            Kind::Unauthenticated => refused(),
-            _ => e,
-        })?;
+        let who = self.holder(head, &["x-api-key"], refused)?;
         match who {
             Principal::Token(ref token) if token.scope.is_none() => Ok(who),
             // Team users act in their own dialect only (`reliability.md` §13).
@@ -264,21 +256,25 @@ impl App {
     /// `Unauthenticated` for nobody and for unknown credentials, `Forbidden` for everybody else.
     pub fn admin(&self, head: &Head) -> Result<Principal> {
         let refused = || Error::new(Kind::Unauthenticated, "a valid admin token or login is needed");
-        let name = ["x-api-token", "x-api-key"].into_iter().find(|name| head.headers.get(name).is_some());
-        let api_token = match name {
-            Some(name) => Some(head.headers.text(name).ok_or_else(refused)?.trim()),
-            None => None,
-        };
-        let credentials = Credentials { api_token, bearer: bearer(head), ..Credentials::default() };
-        let who = self.identity.authenticate(&credentials).map_err(|e| match e.kind {
-            Kind::Unauthenticated => refused(),
-            _ => e,
-        })?;
+        let who = self.holder(head, &["x-api-token", "x-api-key"], refused)?;
         match who {
             Principal::Anonymous => Err(refused()),
             who if who.is_admin() => Ok(who),
             _ => Err(Error::forbidden("this needs an owner or an admin token")),
         }
+    }
+
+    /// Who shows the key in the first of these fields that is there, or a bearer token; `refused` says that it is not known.
+    fn holder(&self, head: &Head, fields: &[&str], refused: impl Fn() -> Error) -> Result<Principal> {
+        let api_token = match fields.iter().find(|name| head.headers.get(name).is_some()) {
+            Some(name) => Some(head.headers.text(name).ok_or_else(&refused)?.trim()),
+            None => None,
+        };
+        let credentials = Credentials { api_token, bearer: bearer(head), ..Credentials::default() };
+        self.identity.authenticate(&credentials).map_err(|e| match e.kind {
+            Kind::Unauthenticated => refused(),
+            _ => e,
+        })
     }
 }
 

@@ -269,18 +269,22 @@ mod tests {
 
     use super::*;
 
+    /// Connections whose other ends are watched under the numbers from 0.
+    fn watched_pairs(readiness: &Arc<Readiness>, count: usize) -> Vec<(TcpStream, Watched<Arc<TcpStream>>)> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pair = |key| {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            server.set_nonblocking(true).unwrap();
+            (client, Watched::new(readiness, Arc::new(server), key).unwrap())
+        };
+        (0..count).map(pair).collect()
+    }
+
     #[test]
     fn every_event_goes_to_one_thread_and_closing_wakes_all() {
         let readiness = Readiness::new().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let pairs: Vec<_> = (0..20)
-            .map(|key| {
-                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                let (server, _) = listener.accept().unwrap();
-                server.set_nonblocking(true).unwrap();
-                (client, Watched::new(&readiness, Arc::new(server), key).unwrap())
-            })
-            .collect();
+        let pairs = watched_pairs(&readiness, 20);
         assert_eq!(readiness.next(Some(Duration::ZERO)).unwrap(), Event::Nothing, "not armed yet");
         let (seen, events) = std::sync::mpsc::channel();
         let threads: Vec<_> = (0..4)
@@ -317,15 +321,7 @@ mod tests {
     fn a_thread_that_is_long_at_its_work_holds_up_nobody() {
         const DONE: usize = usize::MAX;
         let readiness = Readiness::new().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let pairs: Vec<_> = (0..4)
-            .map(|key| {
-                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                let (server, _) = listener.accept().unwrap();
-                server.set_nonblocking(true).unwrap();
-                (client, Watched::new(&readiness, Arc::new(server), key).unwrap())
-            })
-            .collect();
+        let pairs = watched_pairs(&readiness, 4);
         let (seen, events) = std::sync::mpsc::channel();
         let gate = Arc::new(Mutex::new(()));
         let threads: Vec<_> = (0..2)

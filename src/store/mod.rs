@@ -149,6 +149,14 @@ impl Store {
         Batch::new(self.inner.shelf.clone())
     }
 
+    /// Has a few files on the disk, side by side; a flush that fails is final.
+    ///
+    /// # Errors
+    /// `Busy` when the disk fails, `Quota` when it is full.
+    pub fn flush(&self, files: Vec<Loose>) -> Result<Vec<Staged>> {
+        batch::flush_side_by_side(files)
+    }
+
     /// A new stage file that comes in pieces.
     ///
     /// # Errors

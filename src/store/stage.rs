@@ -369,6 +369,15 @@ impl Staged {
         File::open(&self.path)
     }
 
+    /// Up to `limit` of its first bytes; none when it cannot be read.
+    pub fn head(&self, limit: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.open().and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+            Ok(_) => bytes,
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// Moves it to its place on the shelf.
     pub(super) fn place(&mut self, to: &Path) -> io::Result<()> {
         sys::rename(&self.path, to)?;

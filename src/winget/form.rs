@@ -1,8 +1,6 @@
 //! Form fields as this dialect takes them: urlencoded or multipart, anything else counts as a form without fields
 //! (`winget.md` A1).
 
-use std::io::Read as _;
-
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
 use crate::formats::{self, Facts};
@@ -35,13 +33,7 @@ pub struct File {
 impl File {
     /// Up to `limit` of its first bytes.
     pub fn head(&self, limit: u64) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if let Ok(file) = self.staged.open()
-            && file.take(limit).read_to_end(&mut bytes).is_err()
-        {
-            bytes.clear();
-        }
-        bytes
+        self.staged.head(limit)
     }
 
     /// What the bytes say of themselves; a file that cannot be read again is still a file.

@@ -120,8 +120,9 @@ pub(super) fn of_row(row: &Row) -> Vec<String> {
     keys.done()
 }
 
-/// The keys of what manifests say of a version.
-pub(super) fn of_release(release: &Release) -> Vec<String> {
+/// The keys of what manifests say of a version, beside those that its package has anyway: most versions repeat its name
+/// and publisher.
+pub(super) fn of_release(release: &Release, of_package: &[String]) -> Vec<String> {
     let mut keys = Keys::default();
     keys.add(Key::Moniker, &release.moniker);
     for tag in &release.tags {
@@ -133,5 +134,6 @@ pub(super) fn of_release(release: &Release) -> Vec<String> {
         keys.add(Key::NormalizedName, &normalized(text("PackageName")));
         keys.add(Key::Publisher, text("Publisher"));
     }
+    keys.0.retain(|key| !of_package.contains(key));
     keys.done()
 }

@@ -379,7 +379,14 @@ pub fn update_package(store: &Store, tx: &WriteTx, tenant: Uuid, package: &Packa
             drop_logo(store, tx, tenant, &id, logo, same)?;
         }
     }
-    set_keys(tx, tenant, &id, keys::PACKAGE, &keys::of_package(&old), &keys::of_package(package))?;
+    let (before, after) = (keys::of_package(&old), keys::of_package(package));
+    if before != after {
+        set_keys(tx, tenant, &id, keys::PACKAGE, &before, &after)?;
+        for ((_, _, version), release) in RELEASES.all(tx, (tenant, id.as_str()))? {
+            let [old, new] = [&before, &after].map(|own| keys::of_release(&release, own));
+            set_keys(tx, tenant, &id, &keys::from_release(&version), &old, &new)?;
+        }
+    }
     PACKAGES.put(tx, (tenant, id.as_str()), package)?;
     touch(tx, tenant, &id)
 }
@@ -391,14 +398,15 @@ pub fn remove_package(store: &Store, tx: &WriteTx, tenant: Uuid, id: &str) -> Re
     for row in rows(tx, tenant, &id)? {
         forget_row(store, tx, tenant, &id, &row)?;
     }
+    let own = keys::of_package(&package);
     for ((_, _, version), release) in RELEASES.all(tx, (tenant, id.as_str()))? {
-        set_keys(tx, tenant, &id, &keys::from_release(&version), &keys::of_release(&release), &[])?;
+        set_keys(tx, tenant, &id, &keys::from_release(&version), &keys::of_release(&release, &own), &[])?;
         RELEASES.remove(tx, (tenant, id.as_str(), version))?;
     }
     if let Some(logo) = &package.logo {
         drop_logo(store, tx, tenant, &id, logo, false)?;
     }
-    set_keys(tx, tenant, &id, keys::PACKAGE, &keys::of_package(&package), &[])?;
+    set_keys(tx, tenant, &id, keys::PACKAGE, &own, &[])?;
     PACKAGES.remove(tx, (tenant, id.as_str()))?;
     touch(tx, tenant, &id)
 }
@@ -471,11 +479,11 @@ pub fn remove_row(store: &Store, tx: &WriteTx, tenant: Uuid, id: &str, uid: Uuid
 
 /// Puts what manifests say of a version. `NotFound` without the package.
 pub fn put_release(tx: &WriteTx, tenant: Uuid, id: &str, release: &Release) -> Result<()> {
-    known_package(tx, tenant, id)?;
+    let own = keys::of_package(&known_package(tx, tenant, id)?);
     let (id, version) = (fold(id), fold(&release.version));
     let old = RELEASES.get(tx, (tenant, id.as_str(), version.as_str()))?;
-    let old = old.as_ref().map(keys::of_release).unwrap_or_default();
-    set_keys(tx, tenant, &id, &keys::from_release(&version), &old, &keys::of_release(release))?;
+    let old = old.map(|old| keys::of_release(&old, &own)).unwrap_or_default();
+    set_keys(tx, tenant, &id, &keys::from_release(&version), &old, &keys::of_release(release, &own))?;
     RELEASES.put(tx, (tenant, id.as_str(), version.as_str()), release)?;
     touch(tx, tenant, &id)
 }
@@ -484,7 +492,8 @@ pub fn put_release(tx: &WriteTx, tenant: Uuid, id: &str, release: &Release) -> R
 pub fn remove_release(tx: &WriteTx, tenant: Uuid, id: &str, version: &str) -> Result<bool> {
     let (id, version) = (fold(id), fold(version));
     let Some(old) = RELEASES.get(tx, (tenant, id.as_str(), version.as_str()))? else { return Ok(false) };
-    set_keys(tx, tenant, &id, &keys::from_release(&version), &keys::of_release(&old), &[])?;
+    let own = keys::of_package(&known_package(tx, tenant, &id)?);
+    set_keys(tx, tenant, &id, &keys::from_release(&version), &keys::of_release(&old, &own), &[])?;
     RELEASES.remove(tx, (tenant, id.as_str(), version.as_str()))?;
     touch(tx, tenant, &id)?;
     Ok(true)
@@ -571,15 +580,16 @@ fn set_keys(tx: &WriteTx, tenant: Uuid, id: &str, from: &str, old: &[String], ne
     Ok(())
 }
 
-/// Adds every key that a package has by the present rules; those it has already stay.
+/// Adds every key that a package has by the present rules; those it has already stay, but for what its versions repeat.
 pub(super) fn add_keys(tx: &WriteTx, tenant: Uuid, id: &str) -> Result<()> {
     let Some(whole) = whole(tx, tenant, id)? else { return Ok(()) };
-    set_keys(tx, tenant, id, keys::PACKAGE, &[], &keys::of_package(&whole.package))?;
+    let own = keys::of_package(&whole.package);
+    set_keys(tx, tenant, id, keys::PACKAGE, &[], &own)?;
     for row in &whole.rows {
         set_keys(tx, tenant, id, &keys::from_row(row.uid), &[], &keys::of_row(row))?;
     }
     for (version, release) in &whole.releases {
-        set_keys(tx, tenant, id, &keys::from_release(version), &[], &keys::of_release(release))?;
+        set_keys(tx, tenant, id, &keys::from_release(version), &own, &keys::of_release(release, &own))?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) const ADMIN_PASSWORD: &str = "correct horse battery staple 71";
 pub(crate) const SIGNUP_KEY: &str = "black-box-signup-key-55aa";
 
 /// How long anything may take before the test is called hung. Never a measure of speed.
-pub(crate) const GUARD: Duration = Duration::from_secs(60);
+pub(crate) const GUARD: Duration = Duration::from_secs(180);
 
 /// The program under test.
 pub(crate) fn binary() -> &'static Path {

@@ -17,7 +17,7 @@ use crate::feeds::model::trees::{self, Block, Index, Place, Sum};
 use crate::formats::compress;
 use crate::ids::Digest;
 use crate::store::table::ReadTx;
-use crate::store::{Stage, Staged, Store};
+use crate::store::{Loose, Stage, Store};
 
 /// How hard members are packed.
 const LEVEL: u32 = 6;
@@ -76,7 +76,7 @@ pub(super) struct Plan<'a> {
 /// A column that was built, with what has to go to the shelf.
 pub(super) struct Built {
     pub(super) index: Index,
-    pub(super) staged: Vec<Staged>,
+    pub(super) staged: Vec<Loose>,
 }
 
 /// A part of an index before it is packed.
@@ -382,14 +382,14 @@ impl Output {
         if self.packages != plan.count {
             return Err(Error::internal(format!("{} packages where {} should be", self.packages, plan.count)));
         }
-        let gzip = self.gzip.finish()?;
-        let packed = Sum { digest: gzip.digest, size: gzip.size };
+        let gzip = self.gzip.finish_loose()?;
+        let packed = Sum { digest: gzip.digest(), size: gzip.size() };
         let mut files = vec![gzip];
         let xz = match self.xz {
             Some(XzOutput { mut stage, header, sizes, .. }) => {
                 stage.write_all(&xz::trailer(&header, &sizes)?).map_err(staged)?;
-                let file = stage.finish()?;
-                let sum = Sum { digest: file.digest, size: file.size };
+                let file = stage.finish_loose()?;
+                let sum = Sum { digest: file.digest(), size: file.size() };
                 files.push(file);
                 Some(sum)
             }

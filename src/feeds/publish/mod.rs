@@ -19,7 +19,7 @@ use crate::feeds::{Desk, follow, rules};
 use crate::formats::Facts;
 use crate::ids::Digest;
 use crate::store::table::Read;
-use crate::store::{Staged, Store};
+use crate::store::{Loose, Staged, Store};
 
 mod apt;
 mod blocks;
@@ -123,8 +123,8 @@ pub(super) struct Draft<'a> {
     /// Packages that come, stay under other names, or go, with how the repo knew and will know them.
     pub(super) moved: BTreeMap<Digest, Moved>,
     pub(super) edition: Edition,
-    /// Index files that were made.
-    pub(super) staged: Vec<Staged>,
+    /// Index files that were made; they are flushed together.
+    pub(super) staged: Vec<Loose>,
     /// Their digests, sizes and names, for the catalog.
     pub(super) made: Vec<(Digest, u64, String)>,
 }
@@ -141,8 +141,8 @@ impl Draft<'_> {
     pub(super) fn put_bytes(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
         let mut stage = self.desk.store.stage(Some(bytes.len() as u64))?;
         stage.copy_from(&mut &*bytes, None)?;
-        let staged = stage.finish()?;
-        let (digest, size) = (staged.digest, staged.size);
+        let staged = stage.finish_loose()?;
+        let (digest, size) = (staged.digest(), staged.size());
         self.take(path, staged);
         let modified = self.repo.published;
         self.edition
@@ -152,9 +152,9 @@ impl Draft<'_> {
     }
 
     /// Takes bytes into the new generation.
-    pub(super) fn take(&mut self, name: &str, staged: Staged) {
+    pub(super) fn take(&mut self, name: &str, staged: Loose) {
         let base = name.rsplit('/').next().unwrap_or(name);
-        self.made.push((staged.digest, staged.size, base.to_owned()));
+        self.made.push((staged.digest(), staged.size(), base.to_owned()));
         self.staged.push(staged);
     }
 
@@ -206,7 +206,7 @@ pub fn publish(desk: &Desk, mut wanted: Wanted) -> Result<Outcome> {
     // Of a large change this is the larger part; the commit needs room of its own.
     drop(moved);
     let mut files = std::mem::take(&mut wanted.staged);
-    files.extend(staged);
+    files.extend(desk.store.flush(staged)?);
     let import = wanted.arrival.take().map(|arrival| {
         made.extend(arrival.files);
         arrival.import

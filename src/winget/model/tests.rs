@@ -97,6 +97,47 @@ fn packages_are_found_in_any_case_and_by_their_keys() {
 }
 
 #[test]
+fn versions_that_repeat_the_packages_names_are_found_whatever_it_is_called_later() {
+    run(|store, tx| {
+        let package = sample("a");
+        add_package(tx, TENANT, &package, &by())?;
+        let locale = |name: &str| {
+            let said = serde_json::json!({ "PackageName": name, "Publisher": package.publisher });
+            said.as_object().unwrap().clone()
+        };
+        for (version, name) in [("1", package.name.as_str()), ("2", "Other Name")] {
+            let release = Release { version: version.into(), default_locale: locale(name), ..Release::default() };
+            put_release(tx, TENANT, "a", &release)?;
+        }
+        let found = |key, value: &str| find(tx, TENANT, key, value, None, 9);
+        let kept = || KEYS.all(tx, ()).map(|rows| rows.len());
+        let few = kept()?;
+        for name in [package.name.as_str(), "other name"] {
+            assert_eq!(found(Key::Name, name)?, ["a"]);
+        }
+        let renamed = Package { name: "Other Name".into(), publisher: "Fabrikam".into(), ..package.clone() };
+        update_package(store, tx, TENANT, &renamed, &by())?;
+        for (key, value) in [
+            (Key::Name, package.name.as_str()),
+            (Key::Name, "Other Name"),
+            (Key::NormalizedName, "othername"),
+            (Key::Publisher, package.publisher.as_str()),
+            (Key::Publisher, "fabrikam"),
+        ] {
+            assert_eq!(found(key, value)?, ["a"], "{value}");
+        }
+        add_keys(tx, TENANT, "a")?;
+        update_package(store, tx, TENANT, &package, &by())?;
+        assert_eq!((found(Key::Publisher, "fabrikam")?.len(), kept()?), (0, few));
+        assert!(remove_release(tx, TENANT, "a", "2")?);
+        assert!(found(Key::Name, "other name")?.is_empty());
+        remove_package(store, tx, TENANT, "a")?;
+        assert_eq!(kept()?, 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn files_count_once_and_go_with_their_last_use() {
     run(|store, tx| {
         for bytes in [&b"one"[..], b"four"] {
