@@ -15,6 +15,7 @@ pub mod http;
 pub mod identity;
 pub mod ids;
 pub mod jobs;
+pub mod memory;
 pub mod prepared;
 pub mod products;
 pub mod refpacks;

@@ -37,6 +37,7 @@ const CERTIFICATES: Duration = Duration::from_secs(5);
 const COULD_NOT_RUN: u8 = 2;
 
 fn main() -> ExitCode {
+    packhouse::memory::share_between_threads();
     let arguments = std::env::args_os().skip(1);
     if let Some(name) = unreadable_variable() {
         eprintln!("packhouse: the variable {name} is not UTF-8");

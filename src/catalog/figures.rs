@@ -25,12 +25,15 @@ pub struct Figures {
     pub doors: Vec<(String, u64, u64)>,
     /// Artifacts and bytes that nobody but holders of the kinds asked about has a claim on.
     pub loose: (u64, u64),
+    /// Artifacts that nobody but holders of the other kinds asked about has a claim on.
+    pub behind: u64,
     /// Size, digest and name, the largest first.
     pub largest: Vec<(u64, Digest, String)>,
 }
 
-/// Looks at every artifact: some microseconds each. `loose` are the kinds of holders that offer nothing to anybody.
-pub fn figures(tx: &impl Read, loose: &[&str]) -> Result<Figures> {
+/// Looks at every artifact: some microseconds each. `loose` are the kinds of holders that offer nothing to anybody,
+/// `behind` those of what the server makes for itself.
+pub fn figures(tx: &impl Read, loose: &[&str], behind: &[&str]) -> Result<Figures> {
     let mut found = Figures::default();
     let (mut kinds, mut doors) = (BTreeMap::new(), BTreeMap::new());
     let mut after: Option<Digest> = None;
@@ -45,7 +48,9 @@ pub fn figures(tx: &impl Read, loose: &[&str]) -> Result<Figures> {
             let held = holders(tx, &digest)?;
             let mut seen: Vec<&str> = held.iter().map(|held| held.label.kind()).collect();
             seen.dedup();
-            if !seen.is_empty() && seen.iter().all(|kind| loose.contains(kind)) {
+            let only = |kinds: &[&str]| !seen.is_empty() && seen.iter().all(|kind| kinds.contains(kind));
+            found.behind += u64::from(only(behind));
+            if only(loose) {
                 found.loose = (found.loose.0 + 1, found.loose.1 + artifact.size);
             }
             seen.into_iter().for_each(|kind| add(&mut doors, kind, artifact.size));
@@ -87,7 +92,7 @@ mod tests {
     #[test]
     fn sums() {
         scratch(|tx| {
-            assert_eq!(figures(tx, &[]).unwrap(), Figures::default());
+            assert_eq!(figures(tx, &[], &[]).unwrap(), Figures::default());
             for number in 1..=30_u8 {
                 let kind = if number % 2 == 0 { Kind::Deb } else { Kind::Msi };
                 let (digest, facts) = (Digest([number; 32]), Facts { kind, ..Facts::default() });
@@ -98,10 +103,10 @@ mod tests {
                     hold(tx, &digest, "f", holder, false, "", Time(0)).unwrap();
                 }
             }
-            let found = figures(tx, &["product"]).unwrap();
-            assert_eq!(found.loose, (0, 0));
-            assert_eq!(figures(tx, &["product", "repo"]).unwrap().loose, (30, 465));
-            assert_eq!(figures(tx, &["repo"]).unwrap().loose, (2, 3));
+            let found = figures(tx, &["product"], &["repo"]).unwrap();
+            assert_eq!((found.loose, found.behind), ((0, 0), 2));
+            assert_eq!(figures(tx, &["product", "repo"], &[]).unwrap().loose, (30, 465));
+            assert_eq!(figures(tx, &["repo"], &[]).unwrap().loose, (2, 3));
             assert_eq!((found.artifacts, found.bytes), (30, 465));
             assert_eq!(found.kinds, [("deb".to_owned(), 15, 240), ("msi".to_owned(), 15, 225)]);
             assert_eq!(found.doors, [("repo".to_owned(), 30, 465), ("product".to_owned(), 28, 462)]);

@@ -23,7 +23,7 @@ pub use downloads::Downloads;
 pub use figures::{Figures, figures};
 pub use holder::Holder;
 pub use scrub::{Scrubbed, scrub};
-pub use search::{Cursor, Found, Listed, Place, Query, find, newest, search};
+pub use search::{Cursor, Found, Listed, Place, Query, find, largest, newest, search};
 
 const ARTIFACTS: Table<Digest, Artifact> = Table::new("catalog.artifact");
 const HOLDERS: Table<(Digest, Holder), Hold> = Table::new("catalog.holder");

@@ -1,8 +1,9 @@
 //! Finding artifacts: by the beginning of a name, or by words over name, version, kind and digest, a page at a time.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::catalog::{Artifact, get, held_by_kind, held_by_kinds, is_held_by_kind, is_held_only_by, is_public};
+use crate::catalog::{Artifact, get, held_by_kind, held_by_kinds, is_held_by_kind, is_held_only_by, is_public, rows};
 use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::formats::Kind;
@@ -27,7 +28,7 @@ pub type Cursor = (String, Digest);
 /// Artifacts with their digests.
 pub type Listed = Vec<(Digest, Artifact)>;
 
-/// Where a page of the newest ended: the time's place in the order, and the digest.
+/// Where a page of the newest or of the largest ended: the time's place in the order or the size, and the digest.
 pub type Place = (u64, Digest);
 
 /// What is looked for. Everything given has to fit.
@@ -59,6 +60,13 @@ pub struct Found {
 }
 
 pub(super) fn index(tx: &WriteTx, digest: &Digest, artifact: &Artifact) -> Result<()> {
+    let words = words(artifact);
+    ADDED.put(tx, (Newest(ordered(artifact.created)), digest), &words)?;
+    NAMES.put(tx, (artifact.name().to_lowercase(), digest), &words)
+}
+
+/// The words that a search looks at, one a line: the name first, the kind last.
+fn words(artifact: &Artifact) -> String {
     let facts = &artifact.facts;
     let name = artifact.name().to_lowercase();
     let file = artifact.first_name.to_lowercase();
@@ -68,8 +76,7 @@ pub(super) fn index(tx: &WriteTx, digest: &Digest, artifact: &Artifact) -> Resul
         words.push('\n');
         words.push_str(&word.to_lowercase());
     }
-    ADDED.put(tx, (Newest(ordered(artifact.created)), digest), &words)?;
-    NAMES.put(tx, (name, digest), &words)
+    words
 }
 
 /// Microseconds in an order that holds for times before 1970 too.
@@ -121,6 +128,40 @@ pub fn newest(tx: &impl Read, query: &Query, after: Option<Place>, limit: usize)
             return Ok((rows, None));
         }
     }
+}
+
+/// The largest of the artifacts that fit `query`, at most 100, and where the list goes on: its size and digest. Looks at
+/// every artifact, some microseconds each.
+pub fn largest(tx: &impl Read, query: &Query, after: Option<Place>, limit: usize) -> Result<(Listed, Option<Place>)> {
+    let text = folded(query)?;
+    let filter = Filter::new(tx, query, &text)?;
+    let limit = limit.clamp(1, MAX_PAGE);
+    let after = after.map(|(size, digest)| (Reverse(size), digest));
+    let mut best: BTreeMap<(Reverse<u64>, Digest), Artifact> = BTreeMap::new();
+    let mut seen: Option<Digest> = None;
+    loop {
+        let batch = rows(tx, seen.as_ref(), BATCH)?;
+        let whole = batch.len() == BATCH;
+        seen = batch.last().map(|(digest, _)| *digest);
+        for (digest, artifact) in batch {
+            let place = (Reverse(artifact.size), digest);
+            let shown = after.is_some_and(|after| place <= after);
+            // One more than asked for tells that there is a next page.
+            let late = best.len() > limit && best.last_key_value().is_some_and(|(last, _)| *last < place);
+            if !shown && !late && filter.fits(tx, &digest, &words(&artifact))? {
+                best.insert(place, artifact);
+                if best.len() > limit + 1 {
+                    best.pop_last();
+                }
+            }
+        }
+        if !whole {
+            break;
+        }
+    }
+    let more = best.len() > limit && best.pop_last().is_some();
+    let next = best.last_key_value().filter(|_| more).map(|((Reverse(size), digest), _)| (*size, *digest));
+    Ok((best.into_iter().map(|((_, digest), artifact)| (digest, artifact)).collect(), next))
 }
 
 fn folded(query: &Query) -> Result<String> {
@@ -381,6 +422,32 @@ mod tests {
             assert!(few.1.is_some() && few.0.iter().all(|(_, artifact)| artifact.name() == "n3"));
             super::super::drop_if_unheld(tx, &Digest([9; 32])).unwrap();
             assert_eq!(ADDED.len(tx).unwrap(), 200);
+        });
+    }
+
+    #[test]
+    fn the_largest_come_first_page_by_page() {
+        scratch(|tx| {
+            for number in 0..=200_u8 {
+                let facts = Facts { name: Some(format!("n{}", number % 7)), ..Facts::default() };
+                admit(tx, &Digest([number; 32]), u64::from(number % 50) << 40, &facts, "a", Time(0)).unwrap();
+            }
+            for limit in [1, 7, 100] {
+                let (mut seen, mut after) = (Vec::new(), None);
+                loop {
+                    let (rows, next) = largest(tx, &Query::default(), after, limit).unwrap();
+                    assert!(rows.len() == limit || next.is_none());
+                    seen.extend(rows.into_iter().map(|(digest, artifact)| (artifact.size, digest)));
+                    after = next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(seen.len(), 201);
+                assert!(seen.is_sorted_by(|a, b| a.0 > b.0 || a.0 == b.0 && a.1 < b.1));
+            }
+            let few = largest(tx, &Query { text: "n3".into(), ..Query::default() }, None, 3).unwrap();
+            assert!(few.1.is_some() && few.0.len() == 3 && few.0.iter().all(|(_, artifact)| artifact.name() == "n3"));
         });
     }
 

@@ -46,6 +46,9 @@ fn page(tx: &impl Read, wanted: &Wanted, public_only: bool) -> Result<(Rows, Opt
         public_only,
     };
     let digest = |text: &str| Digest::from_hex(text).ok_or_else(|| unknown("cursor"));
+    let place = |after: &Option<(u64, String)>| {
+        after.as_ref().map(|(place, at)| Ok::<_, Error>((*place, digest(at)?))).transpose()
+    };
     match &wanted.order {
         Order::Name(after) => {
             let after: Option<Cursor> =
@@ -55,9 +58,12 @@ fn page(tx: &impl Read, wanted: &Wanted, public_only: bool) -> Result<(Rows, Opt
             Ok((found.rows, next))
         }
         Order::Newest(after) => {
-            let after = after.as_ref().map(|(time, at)| Ok::<_, Error>((*time, digest(at)?))).transpose()?;
-            let (rows, next) = catalog::newest(tx, &query, after, wanted.limit)?;
-            Ok((rows, next.map(|(time, digest)| rules::time_cursor(time, &digest.to_hex()))))
+            let (rows, next) = catalog::newest(tx, &query, place(after)?, wanted.limit)?;
+            Ok((rows, next.map(|(time, digest)| rules::place_cursor(time, &digest.to_hex()))))
+        }
+        Order::Largest(after) => {
+            let (rows, next) = catalog::largest(tx, &query, place(after)?, wanted.limit)?;
+            Ok((rows, next.map(|(size, digest)| rules::place_cursor(size, &digest.to_hex()))))
         }
     }
 }
@@ -66,10 +72,22 @@ fn unknown(what: &str) -> Error {
     Error::invalid(format!("{what} is not one this server knows"))
 }
 
+/// The name an artifact is shown by: its own, else its file's.
+pub(super) fn shown_name<'a>(artifact: &'a Artifact, holders: &'a [Held]) -> &'a str {
+    artifact.facts.name.as_deref().unwrap_or_else(|| shown_file(artifact, holders))
+}
+
+/// The file name it came by; where that was made up, what its first holder calls it.
+fn shown_file<'a>(artifact: &'a Artifact, holders: &'a [Held]) -> &'a str {
+    let called = holders.iter().map(|held| held.hold.file_name.as_str()).find(|called| !called.is_empty());
+    called.filter(|_| rules::is_made_up(&artifact.first_name)).unwrap_or(&artifact.first_name)
+}
+
 /// A row of the catalog.
 fn line(tx: &impl Read, digest: &Digest, artifact: &Artifact) -> Result<Value> {
     let mut held: Vec<String> = Vec::new();
-    for holder in catalog::holders(tx, digest)? {
+    let holders = catalog::holders(tx, digest)?;
+    for holder in &holders {
         let kind = holder.label.kind();
         if !held.iter().any(|known| known == kind) {
             held.push(kind.to_owned());
@@ -77,8 +95,8 @@ fn line(tx: &impl Read, digest: &Digest, artifact: &Artifact) -> Result<Value> {
     }
     Ok(json!({
         "digest": digest,
-        "name": artifact.name(),
-        "file": artifact.first_name,
+        "name": shown_name(artifact, &holders),
+        "file": shown_file(artifact, &holders),
         "version": artifact.facts.version,
         "arch": artifact.facts.arch,
         "kind": artifact.facts.kind,
@@ -137,11 +155,11 @@ fn holder(held: &Held) -> Value {
     })
 }
 
-/// Lines of the trail whose subject names the digest or what holds it.
+/// Lines of the trail about the artifact or what holds it.
 fn history(tx: &impl Read, digest: &Digest, holders: &[Held]) -> Result<Value> {
-    let mut subjects: Vec<String> = holders.iter().map(|held| subject(&held.label)).collect();
-    subjects.push(digest.to_hex());
-    let fits = |event: &audit::Event| subjects.iter().any(|subject| event.subject.contains(subject.as_str()));
+    let holders: Vec<String> = holders.iter().map(|held| subject(&held.label)).collect();
+    let digest = digest.to_hex();
+    let fits = |event: &audit::Event| rules::tells_of(&event.subject, &digest, &holders);
     let (events, _) = audit::search(tx, &fits, None, HISTORY)?;
     Ok(events.iter().map(super::trail::line).collect())
 }
@@ -155,8 +173,11 @@ fn subject(label: &Holder) -> String {
 pub fn link(app: &App, who: &Principal, request: &mut Request) -> Result<Response> {
     let me = owner(who)?;
     let digest = digest(request)?;
-    let artifact = app.store.read(|tx| seen(tx, me, &digest))?;
-    let ticket = app.rooms.get::<Console>()?.issue_ticket(digest, artifact.first_name, app.clock.now())?;
+    let name = app.store.read(|tx| {
+        let artifact = seen(tx, me, &digest)?;
+        Ok(shown_file(&artifact, &catalog::holders(tx, &digest)?).to_owned())
+    })?;
+    let ticket = app.rooms.get::<Console>()?.issue_ticket(digest, name, app.clock.now())?;
     Ok(fresh(&json!({ "address": format!("/ui/api/file?ticket={}", ticket.as_str()) })))
 }
 

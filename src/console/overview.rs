@@ -6,13 +6,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::catalog::{self, Downloads, Figures, Query};
+use crate::catalog::{self, Artifact, Downloads, Figures, Query};
 use crate::certificates::Certificates;
 use crate::clock::Time;
+use crate::console::catalog::shown_name;
 use crate::console::{Console, fresh, operator, owner, rules};
 use crate::error::Result;
 use crate::http::{Request, Response};
 use crate::identity::Principal;
+use crate::ids::Digest;
 use crate::jobs::{Job, JobId, Jobs, State};
 
 /// Artifacts up to which the figures are made anew for each look.
@@ -40,7 +42,7 @@ fn figures(app: &App) -> Result<Counted> {
     if let Some(known) = known.filter(|known| many && known.at <= now && now < known.at.plus_seconds(STALE_AFTER)) {
         return Ok(known);
     }
-    let figures = app.store.read(|tx| catalog::figures(tx, rules::LOOSE))?;
+    let figures = app.store.read(|tx| catalog::figures(tx, rules::LOOSE, rules::BEHIND))?;
     let counted = Counted { at: now, figures: Arc::new(figures) };
     *console.counted() = Some(counted.clone());
     Ok(counted)
@@ -55,20 +57,20 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
     let counted = figures(app)?;
     let (free, reserve) = app.store.room()?;
     let query = Query { not_only_by: Some(rules::BEHIND), ..Query::default() };
-    let latest = app.store.read(|tx| catalog::newest(tx, &query, None, 6))?.0;
-    let latest: Vec<Value> = latest
-        .iter()
-        .map(|(digest, artifact)| {
-            json!({
+    let latest: Vec<Value> = app.store.read(|tx| {
+        let rows = catalog::newest(tx, &query, None, 6)?.0;
+        let line = |(digest, artifact): &(Digest, Artifact)| {
+            Ok(json!({
                 "digest": digest,
-                "name": artifact.name(),
+                "name": shown_name(artifact, &catalog::holders(tx, digest)?),
                 "version": artifact.facts.version,
                 "kind": artifact.facts.kind,
                 "size": artifact.size,
                 "created": artifact.created.rfc3339(),
-            })
-        })
-        .collect();
+            }))
+        };
+        rows.iter().map(line).collect::<Result<_>>()
+    })?;
     let days = app.rooms.get::<Arc<Downloads>>()?.last(&app.store, app.clock.now(), DAYS)?;
     let downloads: Vec<Value> = days.iter().map(|(day, count)| json!({ "day": day, "count": count })).collect();
     let certificate = app.rooms.get::<Option<Arc<Certificates>>>()?.as_ref().and_then(|known| known.ends());
@@ -77,7 +79,8 @@ pub fn overview(app: &App, who: &Principal, _request: &mut Request) -> Result<Re
     Ok(fresh(&json!({
         "operator": true,
         "at": counted.at.rfc3339(),
-        "artifacts": counted.figures.artifacts,
+        // As many as the catalog lists.
+        "artifacts": counted.figures.artifacts.saturating_sub(counted.figures.behind),
         "stored": counted.figures.bytes,
         "free": free,
         "reserve": reserve,

@@ -51,6 +51,8 @@ pub enum Order {
     Name(Option<(String, String)>),
     /// The newest first.
     Newest(Option<(u64, String)>),
+    /// The largest first.
+    Largest(Option<(u64, String)>),
 }
 
 /// Reads the query of a catalog page.
@@ -70,16 +72,15 @@ pub fn wanted<'a>(given: impl Fn(&str) -> Option<&'a str>) -> Result<Wanted> {
     };
     let cursor = given("cursor");
     let bad = || Error::invalid("cursor is not one of ours");
+    let place = || cursor.map(|text| read_place_cursor(text).ok_or_else(bad)).transpose();
     let order = match given("sort") {
-        None | Some("-created") => Order::Newest(match cursor {
-            Some(text) => Some(read_time_cursor(text).ok_or_else(bad)?),
-            None => None,
-        }),
+        None | Some("-created") => Order::Newest(place()?),
+        Some("-size") => Order::Largest(place()?),
         Some("name") => Order::Name(match cursor {
             Some(text) => Some(read_name_cursor(text).ok_or_else(bad)?),
             None => None,
         }),
-        Some(_) => return Err(Error::invalid("sort must be name or -created")),
+        Some(_) => return Err(Error::invalid("sort must be name, -size or -created")),
     };
     let text = given("q").unwrap_or_default().to_owned();
     Ok(Wanted { text, kind: word("kind")?, held: word("held")?, arch: word("arch")?, order, limit })
@@ -96,24 +97,40 @@ fn read_name_cursor(text: &str) -> Option<(String, String)> {
     Some((name, digest.to_owned()))
 }
 
-/// Where a list by time goes on, as text for an address.
-pub fn time_cursor(time: u64, digest: &str) -> String {
-    format!("{time:x}.{digest}")
+/// Where a list by time or by size goes on, as text for an address.
+pub fn place_cursor(place: u64, digest: &str) -> String {
+    format!("{place:x}.{digest}")
 }
 
-fn read_time_cursor(text: &str) -> Option<(u64, String)> {
-    let (time, digest) = text.split_once('.')?;
-    Some((u64::from_str_radix(time, 16).ok().filter(|_| !time.starts_with('+'))?, digest.to_owned()))
+fn read_place_cursor(text: &str) -> Option<(u64, String)> {
+    let (place, digest) = text.split_once('.')?;
+    Some((u64::from_str_radix(place, 16).ok().filter(|_| !place.starts_with('+'))?, digest.to_owned()))
 }
 
 /// Kinds of holders that offer nothing to anybody: what nobody else holds waits for a place.
 pub const LOOSE: &[&str] = &["package", "upload", "sync-cache"];
 
-/// Kinds of holders that the server makes for itself: what they alone hold is listed only where it is asked for.
-pub const BEHIND: &[&str] = &["repo-index"];
+/// Kinds of holders of what belongs to indexes: what they alone hold is listed only where it is asked for.
+pub const BEHIND: &[&str] = &["repo-index", "upstream-extra"];
 
 /// What a list asks for by `held=` to see only such artifacts.
 pub const NOWHERE: &str = "none";
+
+/// Whether a line of the trail tells of an artifact: its subject names the digest, or is, or begins with, the words one of
+/// its holders stands for.
+pub fn tells_of(subject: &str, digest: &str, holders: &[String]) -> bool {
+    let begins = |holder: &String| {
+        let rest = subject.strip_prefix(holder.as_str()).filter(|_| !holder.is_empty());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    subject.contains(digest) || holders.iter().any(begins)
+}
+
+/// Whether a file name says nothing to people: one that was made up for an upload that came without any.
+pub fn is_made_up(file_name: &str) -> bool {
+    let stem = file_name.split_once('.').map_or(file_name, |(stem, _)| stem);
+    uuid::Uuid::try_parse(stem).is_ok()
+}
 
 /// A cell of a CSV table (RFC 4180). What a spreadsheet would run as a formula is kept text by an apostrophe.
 pub fn csv_cell(text: &str) -> String {
@@ -187,6 +204,28 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_tell_of_an_artifact() {
+        let digest = "ab".repeat(32);
+        let holders = [String::new(), "tools".to_owned(), "big tools 1.0".to_owned()];
+        for subject in ["tools", "tools +1", "big tools 1.0", &format!("x {digest}")] {
+            assert!(tells_of(subject, &digest, &holders), "{subject}");
+        }
+        for subject in ["", "fp:12", "toolset", "big tools 1.01", "other tools"] {
+            assert!(!tells_of(subject, &digest, &holders), "{subject}");
+        }
+    }
+
+    #[test]
+    fn names_that_say_nothing() {
+        for name in ["22639f2b-3f6b-494e-8d5a-0123456789ab.exe", "22639f2b-3f6b-494e-8d5a-0123456789ab"] {
+            assert!(is_made_up(name), "{name}");
+        }
+        for name in ["", "setup.exe", "22639f2b.exe", "setup-22639f2b-3f6b-494e-8d5a-0123456789ab.exe"] {
+            assert!(!is_made_up(name), "{name}");
+        }
+    }
+
+    #[test]
     fn what_a_page_of_the_catalog_is_asked_for() {
         let read = |pairs: &[(&'static str, &'static str)]| {
             wanted(|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
@@ -196,8 +235,9 @@ mod tests {
         let (digest, name) = ("ab".repeat(32), "größe.v1");
         let cursor = name_cursor(name, &digest);
         assert_eq!(read_name_cursor(&cursor), Some((name.to_owned(), digest.clone())));
-        assert_eq!(read_time_cursor(&time_cursor(u64::MAX, &digest)), Some((u64::MAX, digest)));
+        assert_eq!(read_place_cursor(&place_cursor(u64::MAX, &digest)), Some((u64::MAX, digest)));
         assert_eq!(read(&[("sort", "name")]).unwrap().order, Order::Name(None));
+        assert_eq!(read(&[("sort", "-size")]).unwrap().order, Order::Largest(None));
         for bad in [
             [("limit", "0"), ("q", "")],
             [("limit", "101"), ("q", "")],

@@ -4,7 +4,7 @@
 //! the socket again. One thread at a time waits in the system (epoll, kqueue, IOCP) and brings back what has come;
 //! the others sleep until it cannot keep up.
 //!
-//! This is the one file with `unsafe` code: `polling` cannot know that a socket outlives its registration; `Watched`
+//! `unsafe` stands here because `polling` cannot know that a socket outlives its registration; `Watched`
 //! guarantees it by owning both.
 
 use std::collections::VecDeque;

@@ -51,7 +51,8 @@ pub fn fold(text: &str) -> String {
 /// what is left, so it has to come out the same here: the order of the steps, and that some look only when others
 /// found nothing, are its own. Left out: what it takes from names with paths in them and from those of three vendors.
 pub fn normalized(name: &str) -> String {
-    let mut text: Vec<char> = fold(name.trim()).chars().collect();
+    let mut text = Vec::with_capacity(name.len());
+    fold(name.trim()).chars().for_each(|c| put_plain(&mut text, c));
     if let Some(end) = (3..text.len()).find(|at| text.get(*at..at + 2) == Some(&['@', '@'])) {
         text.truncate(end);
     }
@@ -96,6 +97,28 @@ pub fn normalized(name: &str) -> String {
     let words = text.split(|c| !c.is_alphanumeric() && *c != '+' && *c != '&').filter(|word| !word.is_empty());
     let said = words.enumerate().filter(|(at, word)| *at == 0 || !LEGAL.contains(&&*word.iter().collect::<String>()));
     said.flat_map(|(_, word)| word).filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// Adds a character as plain as it can be written: the usual ones of those that Unicode counts as the same.
+fn put_plain(text: &mut Vec<char>, c: char) {
+    let same = match c {
+        '™' => "tm",
+        '℠' => "sm",
+        '№' => "no",
+        '…' => "...",
+        'ﬀ' => "ff",
+        'ﬁ' => "fi",
+        'ﬂ' => "fl",
+        '¹' => "1",
+        '²' => "2",
+        '³' => "3",
+        '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{3000}' => " ",
+        _ => {
+            let wide = ('\u{FF01}'..='\u{FF5E}').contains(&c).then(|| char::from_u32(u32::from(c) - 0xFEE0));
+            return text.push(wide.flatten().unwrap_or(c));
+        }
+    };
+    text.extend(same.chars());
 }
 
 /// Where something ends that begins at a place in folded text; none when it does not.

@@ -239,7 +239,7 @@ fn the_catalog_is_searched_page_by_page() {
     let page = get(&server, &first, "/ui/api/artifacts?limit=3");
     assert_eq!(names(&page)[0], markup, "the newest first");
     let (mut seen, mut cursor) = (Vec::new(), String::new());
-    for sort in ["-created", "name"] {
+    for sort in ["-created", "name", "-size"] {
         loop {
             let page = get(&server, &first, &format!("/ui/api/artifacts?limit=3&sort={sort}&cursor={cursor}"));
             seen.extend(names(&page));

@@ -230,15 +230,17 @@ describe('apps', () => {
     await page.visit(`#/repositories/${name}`);
     await page.getByLabel(`Pick ${path.basename(file)}`).check();
     await page.getByRole('button', { name: 'Remove', exact: true }).click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByText('No package yet').waitFor();
+    // The words about it, with Undo, would lie over buttons for ten seconds.
+    await page.evaluate(() => document.querySelectorAll('.toast').forEach((toast) => toast.remove()));
     await page.visit(`#/repositories/${name}?tab=settings`);
     await page.getByRole('button', { name: 'Delete this repository' }).click();
     await page.getByRole('dialog').getByLabel('Type').fill(name);
     await page.getByRole('dialog').getByRole('button', { name: 'Delete repository' }).click();
     await page.getByRole('heading', { level: 1, name: 'Repositories' }).waitFor();
     await waitFor('the file to be collected', async () => (await api(`/ui/api/artifacts/${digest}`)).status === 404);
-    assert.ok(!existsSync(path.join(server.data, 'shelf', digest.slice(0, 2), digest)));
+    // The row goes first, the bytes after it.
+    await waitFor('the bytes to be gone', () => !existsSync(path.join(server.data, 'shelf', digest.slice(0, 2), digest)));
     page.excuse(/status of 404/);
     await page.visit(`#/artifact/${digest}`);
     await page.getByRole('heading', { name: 'There is no such thing' }).waitFor();

@@ -43,7 +43,7 @@ function browserPath() {
 }
 
 /** How long anything is waited for: a guard against what never comes, met in time by the slowest machine. */
-export const PATIENCE = 120_000;
+export const PATIENCE = Number(process.env.UI_PATIENCE ?? 120) * 1000;
 
 /** Asks `check` again until it answers something. */
 export async function waitFor(what, check) {
@@ -76,6 +76,8 @@ export class Server {
       server.port = nextPort();
       try {
         await server.#run();
+        // It is printed in a line of its own, which may come after the others.
+        if (setup) server.setupLink = await waitFor('the link to the setup', () => /(http:\/\/\S+\/ui\/#\/setup\S+)\s/.exec(server.output)?.[1]);
         return server;
       } catch (error) {
         if (!/in use|EADDRINUSE/i.test(server.output) || left === 0) throw error;
@@ -95,7 +97,6 @@ export class Server {
       return /listening on (http:\/\/\S+)\n/.exec(this.output)?.[1];
     });
     this.secure = this.args.includes('--tls-listen') ? await waitFor('HTTPS', () => /listening on (https:\/\/\S+)\n/.exec(this.output)?.[1]) : null;
-    this.setupLink = /(http:\/\/\S+\/ui\/#\/setup\S+)/.exec(this.output)?.[1];
   }
 
   /** Ends the program and keeps its data. */
@@ -157,8 +158,8 @@ export class Browser {
   }
 
   /** A fresh tab. `signIn` takes true (the owner), false, or {username, password}. */
-  async open(server, { size = 'wide', theme = 'light', signIn = true, reducedMotion = 'reduce' } = {}) {
-    const context = await this.chromium.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion, baseURL: server.base });
+  async open(server, { size = 'wide', theme = 'light', signIn = true, reducedMotion = 'reduce', timezoneId } = {}) {
+    const context = await this.chromium.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion, baseURL: server.base, timezoneId });
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.base }).catch(() => {});
     context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();

@@ -20,7 +20,7 @@ export class ApiError extends Error {
   }
 }
 
-const WORDS = {
+export const WORDS = {
   0: 'The server cannot be reached.',
   401: 'You are not signed in, or the session has ended.',
   403: 'You do not have access to this.',
@@ -40,8 +40,8 @@ export const api = {
   put: (path, body, options) => call('PUT', path, { ...options, body }),
   patch: (path, body, options) => call('PATCH', path, { ...options, body }),
   del: (path, options) => call('DELETE', path, options),
-  upload,
-  blob,
+  upload: async (...given) => (await import('./transfer.js')).upload(...given),
+  blob: async (...given) => (await import('./transfer.js')).blob(...given),
 };
 
 /**
@@ -68,7 +68,7 @@ export function address(path, query) {
   return text ? `${path}${path.includes('?') ? '&' : '?'}${text}` : path;
 }
 
-function headers(given) {
+export function headers(given) {
   const all = { Accept: 'application/json', ...given };
   if (state.bearer) all.Authorization = `Bearer ${state.bearer}`;
   return all;
@@ -95,7 +95,7 @@ async function call(method, path, { query, body, signal, headers: given, quiet =
   return judge(response.status, value, sent, quiet);
 }
 
-function read(text, type) {
+export function read(text, type) {
   if (!text) return null;
   if (!/json/i.test(type ?? '')) return text;
   try {
@@ -105,7 +105,7 @@ function read(text, type) {
   }
 }
 
-function judge(status, value, sent, quiet) {
+export function judge(status, value, sent, quiet) {
   if (status >= 200 && status < 300) return value;
   const error = new ApiError(status, message(status, value), value?.details ?? value?.errors ?? null);
   if (status === 401 && !quiet && sent && sent === state.bearer) api.onExpired?.(error);
@@ -120,44 +120,4 @@ export function message(status, value) {
   const found = sentences.find((text) => /\s/.test(text)) ?? sentences[0];
   if (found && found.length < 2000 && !found.trimStart().startsWith('<')) return found.trim();
   return WORDS[status] ?? `The server answered with status ${status}.`;
-}
-
-function upload(path, body, { method = 'POST', query, headers: given, progress, signal } = {}) {
-  const sent = state.bearer;
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open(method, address(path, query));
-    for (const [name, value] of Object.entries(headers(given))) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => progress?.(event.loaded, event.lengthComputable ? event.total : undefined);
-    request.onload = () => {
-      api.onOnline?.();
-      try {
-        resolve(judge(request.status, read(request.responseText, request.getResponseHeader('content-type')), sent, false));
-      } catch (error) {
-        reject(error);
-      }
-    };
-    request.onerror = () => reject(new ApiError(0, 'The connection broke off.'));
-    request.onabort = () => reject(new DOMException('cancelled', 'AbortError'));
-    signal?.addEventListener('abort', () => request.abort(), { once: true });
-    if (signal?.aborted) return request.abort();
-    request.send(body);
-  });
-}
-
-async function blob(path, { query, signal } = {}) {
-  const sent = state.bearer;
-  const response = await fetch(address(path, query), { headers: headers(), signal, credentials: 'omit' });
-  if (!response.ok) return judge(response.status, read(await response.text(), response.headers.get('content-type')), sent, false);
-  return response.blob();
-}
-
-/** Hands a blob to the browser's own saving. */
-export function save(data, name) {
-  const href = URL.createObjectURL(data);
-  const anchor = document.createElement('a');
-  anchor.href = href;
-  anchor.download = name;
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }

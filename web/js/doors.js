@@ -11,14 +11,17 @@ const DOORS = {
   refpack: ['RefPack', 'book', ([id]) => link('/refpacks/:id', { id })],
   repo: ['Repository', 'layers', ([name]) => link('/repositories/:name', { name })],
   'repo-index': ['Index of a repository', 'layers', ([name]) => link('/repositories/:name', { name })],
+  snapshot: ['Snapshot', 'layers', ([full = '']) => link('/repositories/:name', { name: full.replace(/@[^@]*$/, '') }, { tab: 'snapshots' })],
   upstream: ['Copy of an upstream', 'globe', ([name]) => link('/upstreams/:name', { name })],
+  'upstream-extra': ['Index of an upstream', 'globe', ([name]) => link('/upstreams/:name', { name })],
+  'sync-cache': ['Fetched, not yet taken over', 'globe', () => null],
   package: ['Uploaded by hand', 'upload', () => '#/catalog?held=package'],
 };
 
 /** `{label, icon, href, name}` of a holder `{kind, parts}`. */
 export function door({ kind, parts = [] }) {
   const [label, icon, href] = DOORS[kind] ?? [kind, 'box', () => null];
-  const named = ['product', 'refpack', 'repo', 'upstream', 'repo-index'].includes(kind);
+  const named = ['product', 'refpack', 'repo', 'snapshot', 'upstream', 'repo-index', 'upstream-extra'].includes(kind);
   return { label, icon, href: href(parts), name: named ? parts.join(' ') : '' };
 }
 
@@ -32,7 +35,7 @@ export function letGo({ kind, parts = [] }, digest) {
 }
 
 /** The doors a catalog can be filtered by. */
-export const FILTERS = ['product', 'app', 'winget', 'refpack', 'repo', 'upstream', 'package', 'repo-index'].map((kind) => [kind, DOORS[kind][0]]);
+export const FILTERS = ['product', 'app', 'winget', 'refpack', 'repo', 'snapshot', 'upstream', 'package', 'repo-index', 'upstream-extra'].map((kind) => [kind, DOORS[kind][0]]);
 /** What the catalog calls artifacts that no door offers: uploaded and never placed, or let go by all but the upload. */
 export const NOWHERE = 'none';
 export const KINDS = ['deb', 'rpm', 'msi', 'msix', 'exe', 'zip', 'tar', 'nupkg', 'refpack', 'file'];

@@ -9,13 +9,15 @@
 //   ctx.query      URLSearchParams of the address          ctx.path     the address without it
 //   ctx.signal     aborted when the page is left           ctx.user     who is signed in (state.user)
 //   ctx.every(ms, work)   polls while the page is open and the tab visible; ctx.refresh()   shows the page anew
+//   ctx.again()                the same, if this page is still looked at: for what ends late
 //   ctx.crumbs([['Apps', '#/apps'], ['acme']])             the line at the top; by default place and title
 //   ctx.title('acme')                                      the window's title once the thing's name is known
 // What it throws becomes the error page with "Try again". Lists fill themselves later (parts/table.js); a page whose
 // first data takes longer than 150 ms shows a skeleton meanwhile.
 import { h, icon, replace } from './dom.js';
-import { api } from './api.js';
+import { ApiError, WORDS, api } from './api.js';
 import { ROUTES, go, match } from './router.js';
+import { sheet } from './sheet.js';
 import { change, choice, choose, mayVisit, setBearer, state, storedBearer } from './state.js';
 import { listen, shortcut } from './shortcuts.js';
 import { announce, mountToasts } from './parts/toast.js';
@@ -24,7 +26,6 @@ import { late, skeleton } from './parts/skeleton.js';
 import { menu, menuItem } from './parts/menu.js';
 import { button } from './parts/button.js';
 import { dropAnywhere } from './parts/dropzone.js';
-import { palette } from './parts/palette.js';
 
 const PLACES = [
   ['', [['/', 'Overview', 'home'], ['/catalog', 'Catalog', 'box']]],
@@ -33,6 +34,8 @@ const PLACES = [
   ['Manage', [['/people', 'People', 'people'], ['/keys', 'Keys', 'key'], ['/storage', 'Storage', 'disk'], ['/settings', 'Settings', 'gear'], ['/about', 'About', 'info']]],
 ];
 const BOTTOM = new Map([['/', 'Overview'], ['/catalog', 'Catalog'], ['/apps', 'Apps'], ['/products', 'Products'], ['/repositories', 'Repos']]);
+/** Pages that stand without the styles of lists. */
+const PLAIN = new Set(['overview', 'setup', 'sign-in']);
 const WHO = new Map(ROUTES.map((route) => [route.pattern, route.who]));
 
 let frame;
@@ -106,13 +109,30 @@ async function openMore(groups, item) {
   } });
 }
 
-// Opened before the next key is heard: what is typed right after Ctrl K belongs into its field.
+// Its first opening fetches it; what is typed meanwhile belongs into its field.
 async function openPalette() {
   const owner = mayVisit('owner');
   const list = places().flatMap(([name, all]) => all.map(([address, label, picture]) => ({ label, icon: picture, where: name, href: `#${address}` })));
   if (owner) list.push({ label: 'Upload files', icon: 'upload', where: 'Action', href: '#/upload' });
   list.push({ label: 'Keyboard shortcuts', icon: 'help', where: 'Action', run: help }, { label: 'Sign out', icon: 'exit', where: 'Action', run: signOut });
-  if (state.user) await palette(list, owner);
+  if (!state.user) return;
+  const typed = { text: '', enter: false };
+  const hear = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || (event.key.length > 1 && event.key !== 'Enter')) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.key === 'Enter') typed.enter = true;
+    else typed.text += event.key;
+  };
+  addEventListener('keydown', hear, true);
+  let closed;
+  try {
+    const { palette } = await import('./parts/palette.js');
+    closed = palette(list, owner, typed);
+  } finally {
+    removeEventListener('keydown', hear, true);
+  }
+  await closed;
 }
 
 /** The list of shortcuts is fetched when it is asked for. */
@@ -189,7 +209,7 @@ async function draw(mine) {
   setCrumbs(heading);
   const done = late(() => { if (mine === turn) replace(main, h('div', { class: 'page' }, skeleton('page'))); });
   try {
-    const page = await import(`./pages/${route.page}.js`);
+    const [page] = await Promise.all([import(`./pages/${route.page}.js`), PLAIN.has(route.page) || sheet('lists')]).catch(cutOff);
     if (mine !== turn) return;
     const title = typeof page.title === 'function' ? page.title(found.params) : page.title;
     setCrumbs(heading.at(-1)?.[0] === title ? heading : [...heading, [title]]);
@@ -203,6 +223,13 @@ async function draw(mine) {
     const gone = error.status === 404 ? 'There is no such thing' : undefined;
     await place(mine, found, h('div', { class: 'page' }, failure(error, error.status === 404 ? null : show, gone, 'h1')), 'Error');
   }
+}
+
+/** A part of the pages that cannot be fetched: the server is away. */
+function cutOff(error) {
+  if (!(error instanceof TypeError && /module|fetched/i.test(error.message))) throw error;
+  api.onOffline();
+  throw new ApiError(0, WORDS[0]);
 }
 
 /** Whether somebody is signed in; otherwise goes where that can be changed. */
@@ -226,6 +253,7 @@ function context(found, signal) {
     signal,
     user: state.user,
     refresh: show,
+    again: () => shown?.path === found.path && show(),
     title: setTitle,
     crumbs: setCrumbs,
     every(milliseconds, work) {

@@ -152,6 +152,11 @@ impl Set {
         }
         let kind = text(&document, "ManifestType").ok_or_else(|| wrong("ManifestType is missing"))?;
         part(&mut document, &HEAD);
+        self.take_kind(&kind, document)
+    }
+
+    /// Puts a document of this type where it belongs.
+    fn take_kind(&mut self, kind: &str, mut document: Document) -> Result<()> {
         let once = |there: bool| match there {
             true => Err(wrong(format!("there is more than one manifest of the type {kind}"))),
             false => Ok(()),

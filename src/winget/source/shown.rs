@@ -423,17 +423,7 @@ pub fn terms(package: &Package, versions: &[Shown<'_>]) -> Terms {
             terms.add(Field::HasInstallerType, installer.nested.unwrap_or_default());
             installer.row.commands.iter().for_each(|command| terms.add(Field::Command, command));
             installer.entry_values("DisplayName").iter().for_each(|text| normal(&mut terms, text));
-            match installer.markets() {
-                Some(("AllowedMarkets", list)) => list.iter().for_each(|market| terms.add(Field::Market, market)),
-                Some((_, list)) => {
-                    let list = list.into_iter().map(str::to_uppercase);
-                    terms.excluded = Some(match terms.excluded.take() {
-                        Some(known) => list.filter(|market| known.contains(market)).collect(),
-                        None => list.collect(),
-                    });
-                }
-                None => terms.every_market = true,
-            }
+            add_markets(&mut terms, installer);
         }
         if terms.every_market {
             terms.excluded = None;
@@ -449,6 +439,21 @@ pub fn terms(package: &Package, versions: &[Shown<'_>]) -> Terms {
         }
     }
     terms
+}
+
+/// For which markets an installer is: each that is allowed, or all but those that every limited one excludes.
+fn add_markets(terms: &mut Terms, installer: &Installer<'_>) {
+    match installer.markets() {
+        Some(("AllowedMarkets", list)) => list.iter().for_each(|market| terms.add(Field::Market, market)),
+        Some((_, list)) => {
+            let list = list.into_iter().map(str::to_uppercase);
+            terms.excluded = Some(match terms.excluded.take() {
+                Some(known) => list.filter(|market| known.contains(market)).collect(),
+                None => list.collect(),
+            });
+        }
+        None => terms.every_market = true,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 // Who did what to what, from where, when: filters kept in the address, and the same as a table for other programs.
 import { h } from '../dom.js';
-import { api, save } from '../api.js';
+import { api } from '../api.js';
+import { save } from '../transfer.js';
 import { keepQuery } from '../router.js';
 import { pageHead } from '../parts/page.js';
 import { button, busy } from '../parts/button.js';

@@ -13,8 +13,11 @@ import { FILTERS, KINDS, NOWHERE, door } from '../doors.js';
 
 export const title = 'Catalog';
 
+// By name from the first, by size from the largest, by time from the newest: the catalog knows these orders.
+const orderOf = (sort) => ['name', '-size', '-created'].find((order) => sort?.includes(order.replace('-', ''))) ?? '-created';
+
 export function render(ctx) {
-  const filter = { q: ctx.query.get('q') ?? '', kind: ctx.query.get('kind') ?? '', held: ctx.query.get('held') ?? '', arch: ctx.query.get('arch') ?? '', sort: ctx.query.get('sort') ?? '-created' };
+  const filter = { q: ctx.query.get('q') ?? '', kind: ctx.query.get('kind') ?? '', held: ctx.query.get('held') ?? '', arch: ctx.query.get('arch') ?? '', sort: orderOf(ctx.query.get('sort')) };
   let timer;
   const search = h('input', { class: 'input', type: 'search', 'aria-label': 'Search the catalog', placeholder: 'Name, version, file name or SHA-256', value: filter.q, oninput: () => {
     clearTimeout(timer);
@@ -72,19 +75,17 @@ export function render(ctx) {
       { label: 'Name', head: true, sort: 'name', cell: (row) => h('div', { class: 'with-kind' }, kind(row.kind, 'small'), h('div', { class: 'grow' }, h('a', { href: link('/artifact/:digest', { digest: row.digest }) }, row.name), row.file !== row.name && h('div', { class: 'small muted' }, row.file))) },
       { label: 'Version', cell: (row) => row.version },
       { label: 'Arch', cell: (row) => row.arch },
-      { label: 'Size', end: true, tight: true, cell: (row) => size(row.size) },
+      { label: 'Size', end: true, tight: true, sort: 'size', cell: (row) => size(row.size) },
       { label: 'Held by', cell: (row) => h('span', { class: 'chips' }, row.held.map((one) => badge(door({ kind: one }).label))) },
       { label: 'Added', tight: true, sort: 'created', cell: (row) => time(row.created) },
     ],
     load: async ({ cursor, sort }) => {
-      // By name from the first, by time from the newest: the catalog keeps these two orders.
-      const order = sort?.includes('name') ? 'name' : '-created';
-      return api.get('/ui/api/artifacts', { query: { q: filter.q, kind: filter.kind, held: filter.held, arch: filter.arch, sort: order, cursor }, signal: ctx.signal });
+      return api.get('/ui/api/artifacts', { query: { q: filter.q, kind: filter.kind, held: filter.held, arch: filter.arch, sort: orderOf(sort), cursor }, signal: ctx.signal });
     },
     empty: () => (filtered() ? nothingFits(words(), clear) : empty({ icon: 'box', title: 'Nothing is stored here yet', text: 'Everything that comes in by any door is listed here: packages, installers, releases, data.', action: linkButton('Upload files', '#/upload', { look: 'primary', icon: 'upload' }) })),
   });
   list.onsort = (order) => {
-    filter.sort = order?.includes('name') ? 'name' : '-created';
+    filter.sort = orderOf(order);
     keepQuery({ ...filter, sort: filter.sort === '-created' ? '' : filter.sort });
     return filter.sort;
   };

@@ -33,7 +33,7 @@ export async function render(ctx) {
       { label: 'Asked for', tight: true, cell: (row) => time(row.created) },
     ],
     load: ({ cursor }) => api.get('/ui/api/jobs', { query: { kind, cursor }, signal: ctx.signal }),
-    empty: () => (kind ? nothingFits(`No job of the kind “${kind}”`, () => choose('')) : empty({ icon: 'activity', title: 'Nothing has run yet', text: 'Syncs, publications and checks show up here with their progress.' })),
+    empty: () => (kind ? nothingFits(`No job of the kind “${KINDS[kind] ?? kind}”`, () => choose('')) : empty({ icon: 'activity', title: 'Nothing has run yet', text: 'Syncs, publications and checks show up here with their progress.' })),
   });
   const pick = field({ label: 'Kind', name: 'kind', type: 'select', value: kind, options: [['', 'All kinds'], ...Object.entries(KINDS)], onchange: (event) => choose(event.target.value) });
   function choose(value) {

@@ -94,7 +94,7 @@ function uploads(tokens, uses, list, names, ctx) {
       columns: [
         { label: 'Name', head: true, cell: (row) => row.name },
         { label: 'Begins with', cell: (row) => h('code', null, row.token_prefix) },
-        { label: 'Apps', cell: (row) => h('span', { class: 'wrap' }, row.allowed_apps.map((id) => names.get(id) ?? 'a deleted app').join(', ')) },
+        { label: 'Apps', cell: (row) => h('span', { class: 'wrap' }, row.allowed_apps.map((id) => names.get(id) ?? 'a deleted app').sort((a, b) => a.localeCompare(b)).join(', ')) },
         { label: 'Ends', cell: (row) => (row.expires_at ? (instant(row.expires_at) < Date.now() ? badge('Ended', 'bad') : time(row.expires_at)) : h('span', { class: 'muted' }, 'never')) },
         { label: 'Made', cell: (row) => time(row.created_at) },
         { label: 'Last used', cell: (row) => used(uses[row.id]) },

@@ -11,7 +11,6 @@ import { progress } from '../parts/progress.js';
 import { linkButton } from '../parts/button.js';
 import { notice } from '../parts/notice.js';
 import { jobName } from '../parts/jobname.js';
-import { lineChart } from '../parts/chart.js';
 
 export const title = 'Overview';
 
@@ -36,7 +35,7 @@ export async function render(ctx) {
       tile('Update checks today', number(checks), '#/apps')),
     attention(shown),
     h('div', { class: 'grid grid-2' },
-      h('div', { class: 'stack' }, card('Latest uploads', { actions: linkButton('All', '#/catalog', { look: 'quiet small' }) }, latest(shown.latest)), week(shown.downloads)),
+      h('div', { class: 'stack' }, card('Latest uploads', { actions: linkButton('All', '#/catalog', { look: 'quiet small' }) }, latest(shown.latest)), await week(shown.downloads)),
       h('div', { class: 'stack' }, storage(shown), card('Running', { actions: linkButton('All jobs', '#/jobs', { look: 'quiet small' }) }, running))));
   await work(ctx, running);
   return page;
@@ -52,11 +51,13 @@ function tile(label, figure, href, more) {
 }
 
 /** Downloads of the last seven days; days are counted in UTC. */
-function week(days) {
+async function week(days) {
   const total = days.reduce((sum, day) => sum + day.count, 0);
+  const head = 'Downloads, last 7 days';
+  if (total === 0) return card(head, {}, h('p', { class: 'hint muted' }, 'Nothing was downloaded in these days.'));
+  const { lineChart } = await import('../parts/chart.js');
   const words = (text) => new Date(`${text}T00:00:00Z`).toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', timeZone: 'UTC' });
-  return card('Downloads, last 7 days', {}, total === 0 ? h('p', { class: 'hint muted' }, 'Nothing was downloaded in these days.')
-    : lineChart({ title: 'Downloads, last 7 days', description: `${count(total, 'file')} in all.`, unit: 'downloads', labels: days.map((day) => words(day.day)), series: [{ name: 'Downloads', values: days.map((day) => day.count) }], width: 520 }));
+  return card(head, {}, lineChart({ title: head, description: `${count(total, 'file')} in all.`, unit: 'downloads', labels: days.map((day) => words(day.day)), series: [{ name: 'Downloads', values: days.map((day) => day.count) }], width: 520 }));
 }
 
 /** Update checks of today over all apps. */
@@ -116,12 +117,14 @@ async function work(ctx, box) {
 
 /** Three next steps instead of empty charts. */
 function start(repos) {
+  const [waiting] = Object.keys(repos ?? {});
   const step = (picture, head, text, href) => h('a', { class: 'card next', href }, icon(picture), h('h2', null, head), h('p', { class: 'muted' }, text));
   return h('div', { class: 'stack' },
     h('p', null, 'Nothing is stored here yet. Begin with one of these:'),
     h('div', { class: 'grid' },
       step('upload', 'Drop a file', 'Drag a package or an installer anywhere onto this page, and say where it should go.', '#/upload'),
-      repos && step('layers', 'Make a repository', 'Serve apt, yum or plain files to your machines.', '#/repositories'),
+      waiting && step('layers', `Fill ${waiting}`, 'This repository is there and empty. Put packages in, and set up machines to install from it.', link('/repositories/:name', { name: waiting })),
+      repos && !waiting && step('layers', 'Make a repository', 'Serve apt, yum or plain files to your machines.', '#/repositories'),
       !repos && step('tag', 'Publish from a build', 'A product keeps one file for each version, uploaded with a key.', '#/products'),
       step('apps', 'Ship app updates', 'Create an app, upload a release, and let installed copies update themselves.', '#/apps')));
 }

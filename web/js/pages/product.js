@@ -106,7 +106,8 @@ async function upload(name, ctx) {
 }
 
 function members(name, product, mine, ctx) {
-  const entries = Object.entries(product.tokens);
+  // The key one looks with comes first.
+  const entries = Object.entries(product.tokens).sort(([a], [b]) => (b === ctx.user.fingerprint) - (a === ctx.user.fingerprint));
   const save = async (token, column, on, input) => {
     const permissions = { ...product.tokens[token], [column]: on };
     try {

@@ -105,20 +105,27 @@ function schema(found) {
 }
 
 function versionsOf(id, at, versions, ctx) {
-  const archive = async (row) => {
+  const archiveAll = async () => {
     const done = await confirm({
-      title: row ? `Archive ${id} ${row.version}?` : `Archive all of ${id}?`, text: 'Archived versions are no longer offered as the newest. Whoever names the version still gets it, so nothing that uses it breaks. You can offer it again later.', verb: 'Archive', danger: true, typed: row ? undefined : id, busy: 'Archiving…',
-      work: () => api.post(`${at}/archive`, undefined, { query: row ? { version: row.version } : {} }),
+      title: `Archive all of ${id}?`, text: 'Archived versions are no longer offered as the newest. Whoever names the version still gets it, so nothing that uses it breaks. You can offer each again later.', verb: 'Archive', danger: true, typed: id, busy: 'Archiving…',
+      work: () => api.post(`${at}/archive`),
     });
     if (!done) return;
     announce('Archived');
     ctx.refresh();
   };
-  const restore = async (row, node) => busy(node, 'Offering…', async () => {
+  // Each of the two takes back the other, so none is asked about.
+  const archive = async (row, undo) => {
+    await api.post(`${at}/archive`, undefined, { query: { version: row.version } });
+    announce(`${row.version} is archived`, { undo: undo && (() => restore(row)) });
+    ctx.again();
+  };
+  const restore = async (row, undo) => {
     await api.post('/ui/api/refpacks/restore', { id, version: row.version });
-    announce(`${row.version} is offered again`);
-    ctx.refresh();
-  }).catch((error) => announce(error.message));
+    announce(`${row.version} is offered again`, { undo: undo && (() => archive(row)) });
+    ctx.again();
+  };
+  const press = (words, work) => (event) => busy(event.currentTarget, words, work).catch((error) => announce(error.message));
   return h('div', { class: 'card card-flush' }, table({
     caption: `Versions of ${id}`, keyOf: (row) => row.version, rows: versions,
     columns: [
@@ -126,7 +133,7 @@ function versionsOf(id, at, versions, ctx) {
       { label: 'State', cell: (row) => (row.isArchived ? badge('Archived', 'warn') : badge('Offered', 'ok')) },
       { label: 'Signature', cell: (row) => h('span', { class: 'small' }, SIGNED[row.signature] ?? row.signature) },
       { label: 'Uploaded', tight: true, cell: (row) => time(row.createdAt) },
-      { label: 'Actions', end: true, tight: true, cell: (row) => (row.isArchived ? button('Offer again', { look: 'small', icon: 'retry', 'aria-label': `Offer ${row.version} again`, onclick: (event) => restore(row, event.currentTarget) }) : button('Archive', { look: 'small', icon: 'archive', 'aria-label': `Archive ${row.version}`, onclick: () => archive(row) })) },
+      { label: 'Actions', end: true, tight: true, cell: (row) => (row.isArchived ? button('Offer again', { look: 'small', icon: 'retry', 'aria-label': `Offer ${row.version} again`, onclick: press('Offering…', () => restore(row, true)) }) : button('Archive', { look: 'small', icon: 'archive', 'aria-label': `Archive ${row.version}`, onclick: press('Archiving…', () => archive(row, true)) })) },
     ],
-  }), versions.some((one) => !one.isArchived) && versions.length > 1 && h('div', { class: 'padded' }, button('Archive all versions', { look: 'danger small', icon: 'archive', onclick: () => archive(null) })));
+  }), versions.some((one) => !one.isArchived) && versions.length > 1 && h('div', { class: 'foot' }, button('Archive all versions', { look: 'danger small', icon: 'archive', onclick: archiveAll })));
 }

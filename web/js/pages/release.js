@@ -52,7 +52,7 @@ function switches(one, rights, say) {
   const disabled = !rights.edit;
   const rollout = field({ label: 'Rollout', name: 'rollout', type: 'number', min: '0', max: '100', value: String(one.RolloutPercent), required: true, disabled, hint: 'Percent of devices that are offered this release. Each device stays in or out.', validate: (text) => /^\d+$/.test(text) && Number(text) <= 100 ? null : 'A whole number from 0 to 100.' });
   return card('Delivery', {},
-    toggle({ label: 'Published', checked: one.Published, disabled, hint: 'Clients hear of it. Switched off, the release before it counts as the newest again, at once.', onchange: (on) => set({ publish: on }, { Published: on }) }),
+    toggle({ label: 'Published', checked: one.Published, disabled, undo: `${one.AppName} ${one.Version} is no longer published`, hint: 'Clients hear of it. Switched off, the release before it counts as the newest again, at once.', onchange: (on) => set({ publish: on }, { Published: on }) }),
     toggle({ label: 'Critical', checked: one.Critical, disabled, hint: 'Clients are told not to put this update off.', onchange: (on) => set({ critical: on }, { Critical: on }) }),
     toggle({ label: 'Required step', checked: one.Intermediate, disabled, hint: 'Clients below it must install it before anything newer.', onchange: (on) => set({ intermediate: on }, { Intermediate: on }) }),
     rights.edit ? form({ fields: [rollout], submit: 'Set rollout', look: '', onsubmit: async ({ rollout: percent }) => {

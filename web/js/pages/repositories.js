@@ -1,6 +1,6 @@
 // Repositories that machines install from, and the upstreams they are filled from.
 import { h } from '../dom.js';
-import { count } from '../format.js';
+import { number } from '../format.js';
 import { go, link } from '../router.js';
 import { badge } from '../parts/badge.js';
 import { importDrawer } from '../parts/bundles.js';
@@ -34,7 +34,7 @@ export async function render(ctx) {
     columns: [
       { label: 'Name', head: true, cell: (row) => h('a', { href: link('/repositories/:name', { name: row.name }) }, row.name) },
       { label: 'Type', cell: (row) => badge(row.type, 'accent', { plain: true }) },
-      { label: 'Packages', end: true, cell: (row) => count(row.packages, 'package') },
+      { label: 'Packages', end: true, cell: (row) => number(row.packages) },
       { label: 'Size', end: true, tight: true, cell: (row) => size(row.size) },
       { label: 'Published', tight: true, cell: (row) => time(row.updated_at) },
     ],
@@ -61,7 +61,7 @@ export async function render(ctx) {
 
 async function newRepo() {
   const type = field({ label: 'Type', name: 'type', type: 'select', options: Object.entries(TYPES), value: 'apt' });
-  const options = repoFields(type);
+  const options = repoFields(type, {}, true);
   await drawer({ title: 'New repository', body: (close) => form({
     fields: [field({ label: 'Name', name: 'name', required: true, hint: 'Part of its address.', validate: nameRule }), type, options],
     submit: 'Create repository', busy: 'Creating…', cancel: () => close(),

@@ -39,7 +39,10 @@ export async function render(ctx, { name }) {
     tabs({ label: name, chosen: ctx.query.get('tab') ?? 'packages', onchange: (tab) => history.replaceState(null, '', link('/repositories/:name', { name }, { tab: tab === 'packages' ? '' : tab })), items: [
       { id: 'packages', label: 'Packages', render: () => packageTable({
         caption: `Packages of ${name}`, packages, pick: true,
-        toolbar: (rows) => button('Remove', { look: 'danger', icon: 'trash', onclick: () => removePackages(repo, rows, ctx) }),
+        toolbar: (rows) => {
+          const away = button('Remove', { look: 'danger', icon: 'trash', onclick: () => busy(away, 'Publishing…', () => removePackages(repo, rows, ctx)).catch((error) => announce(error.message)) });
+          return away;
+        },
         empty: empty({ icon: 'layers', title: 'No package yet', text: 'It is published and signed already, only empty. Add packages from the catalog, drop files, or copy an upstream.', action: button('Add packages', { look: 'primary', icon: 'plus', onclick: add }) }),
       }) },
       { id: 'files', label: 'Files', render: () => filesOf(repo) },
@@ -56,10 +59,14 @@ async function changed(work, ctx) {
 }
 
 async function removePackages(repo, rows, ctx) {
-  const done = await confirm({ title: `Remove ${count(rows.length, 'package')} from ${repo.name}?`, text: 'Machines can no longer install them from here. Files that another door offers stay; others are gone after a while.', verb: 'Remove', danger: true, busy: 'Publishing…', work: () => patchPackages(repo.name, Object.fromEntries(rows.map((row) => [row.shasum, false]))) });
-  if (!done) return;
-  announce(`${count(rows.length, 'package')} removed`);
-  ctx.refresh();
+  await patchPackages(repo.name, Object.fromEntries(rows.map((row) => [row.shasum, false])));
+  // Each comes back under the names it had; its bytes are kept as long as the state before is.
+  announce(`${rows.length === 1 ? rows[0].filename : count(rows.length, 'package')} removed from ${repo.name}`, { undo: async () => {
+    await patchPackages(repo.name, Object.fromEntries(rows.map(({ shasum, filename, filenames, component }) => [shasum, { filename, filenames, component }])));
+    announce(`${count(rows.length, 'package')} back in ${repo.name}`);
+    ctx.again();
+  } });
+  ctx.again();
 }
 
 async function addDrawer(repo, ctx) {
@@ -67,6 +74,12 @@ async function addDrawer(repo, ctx) {
   let added = 0;
   await drawer({ title: `Add packages to ${repo.name}`, wide: true, body: (close) => {
     const sent = h('div', { class: 'stack', 'aria-live': 'polite' });
+    // What one does once there is something to install.
+    const next = button('Set up a machine', { look: 'primary', hidden: true, onclick: () => { added = 0; close(); go(link('/repositories/:name', { name: repo.name }, { tab: 'setup' })); } });
+    const placed = () => {
+      added += 1;
+      next.hidden = false;
+    };
     const found = h('ul', { class: 'lines' });
     const note = (tone, ...words) => h('div', { class: `told told-${tone}` }, words);
     const send = async (files) => {
@@ -76,7 +89,7 @@ async function addDrawer(repo, ctx) {
         sent.append(line);
         try {
           const entry = await sendPackage(file, repo.name, (done, whole) => bar.at(done, whole, file.name, `${bytes(Math.min(done, whole))} of ${bytes(whole)}`));
-          added += 1;
+          placed();
           replace(line, note('ok', h('strong', { class: 'wrap' }, entry.filename), ' is published.'));
         } catch (error) {
           replace(line, note('bad', h('strong', { class: 'wrap' }, file.name), h('p', { class: 'small' }, error.message)));
@@ -88,12 +101,12 @@ async function addDrawer(repo, ctx) {
     const find = async () => {
       try {
         const { rows } = await api.get('/ui/api/artifacts', { query: { q: search.value.trim(), kind, limit: 20 } });
-        replace(found, rows.length === 0 && h('li', { class: 'muted' }, kind ? `No ${kind} file in the catalog fits.` : 'Nothing in the catalog fits.'), rows.map((row) => {
+        replace(found, rows.length === 0 && h('li', { class: 'muted' }, search.value.trim() ? `${kind ? `No ${kind} file` : 'Nothing'} in the catalog fits.` : `The catalog has no ${kind ? `${kind} ` : ''}file yet.`), rows.map((row) => {
           const put = button('Add', { look: 'small', icon: 'plus', 'aria-label': `Add ${row.name}` });
           put.addEventListener('click', () => busy(put, 'Publishing…', async () => {
             try {
               await patchPackages(repo.name, { [row.digest]: true });
-              added += 1;
+              placed();
               put.replaceWith(badge('Added', 'ok'));
             } catch (error) {
               announce(error.message);
@@ -107,9 +120,9 @@ async function addDrawer(repo, ctx) {
     };
     find();
     return h('div', { class: 'stack' }, dropzone({ label: kind ? `Drop .${kind} files` : 'Drop files', hint: 'Each is checked, stored and published at once.', onfiles: send }), sent,
-      h('h3', null, 'Or from the catalog'), h('div', { class: 'searchline' }, icon('search'), search), found, h('details', { class: 'disclosure' }, h('summary', null, 'From a build server'), snippets([packageUpload(base(), repo)])), h('div', { class: 'actions' }, button('Close', { onclick: () => close() })));
+      h('h3', null, 'Or from the catalog'), h('div', { class: 'searchline' }, icon('search'), search), found, h('details', { class: 'disclosure' }, h('summary', null, 'From a build server'), snippets([packageUpload(base(), repo)])), h('div', { class: 'actions' }, next, button('Close', { onclick: () => close() })));
   } });
-  if (added) ctx.refresh();
+  if (added) ctx.again();
 }
 
 /** What a repository can be copied from, as a choice: `upstream NAME` or `repo NAME`. */

@@ -1,17 +1,10 @@
 // The first owner, in four steps; nothing is saved before the end.
 import { h, replace } from '../dom.js';
 import { api } from '../api.js';
-import { go } from '../router.js';
-import { base, setBearer, state } from '../state.js';
+import { setBearer, state } from '../state.js';
 import { button, busy, linkButton } from '../parts/button.js';
 import { check, field, group, password } from '../parts/field.js';
-import { notice } from '../parts/notice.js';
-import { dropzone } from '../parts/dropzone.js';
-import { take } from '../upload.js';
 import { https, reach } from '../parts/reach.js';
-import { snippet, snippets } from '../parts/snippet.js';
-import { multipart } from '../data/apps.js';
-import { apt, directory, dnf, productUpload, updateCheck } from '../snippets.js';
 import { loadSession } from '../main.js';
 
 export const title = 'Set up';
@@ -97,39 +90,16 @@ function wizard(given, repositories, addresses) {
   }
 
   async function finish() {
+    // First of all: once the owner is made there is no way back to this step.
+    const { firstPlaces, welcome } = await import('../parts/first-places.js');
     await api.post('/ui/api/setup', { right: (given || link.value).trim().replace(/^.*right=/, ''), username: answers.username, password: answers.password }, { quiet: true });
     const { token } = await api.post('/login', { username: answers.username, password: answers.password }, { quiet: true });
     setBearer(token);
     await loadSession();
-    const troubles = [];
-    const attempt = async (wish, words, work) => {
-      if (!answers.serve.has(wish)) return;
-      try {
-        await work();
-      } catch (error) {
-        troubles.push(`${words} was not made: ${error.message}`);
-      }
-    };
-    await attempt('apt', 'The apt repository', () => api.post('/repo', { name: 'main', type: 'apt' }));
-    await attempt('yum', 'The yum repository', () => api.post('/repo', { name: 'rpms', type: 'yum' }));
-    await attempt('dir', 'The directory repository', () => api.post('/repo', { name: 'files', type: 'dir' }));
-    await attempt('product', 'The product', () => api.put('/product/create', { name: 'first-product' }));
-    await attempt('app', 'The app', async () => {
-      await api.post('/channel/create', { channel: 'stable' });
-      await api.post('/app/create', multipart({ app: 'first-app', description: '', private: false }, []));
-    });
-    const key = await api.put('/register', { admin: true }).catch(() => null);
-    done(key, troubles);
-  }
-
-  function done(key, troubles) {
+    const found = await firstPlaces(answers.serve);
     replace(where, 'Step 4 of 4');
     replace(heading, `Welcome, ${state.user.username}`);
-    replace(body, troubles.map((text) => notice('warn', text)),
-      key && h('div', { class: 'stack stack-tight' }, h('h2', null, 'Your first API token'), h('p', { class: 'muted' }, 'For scripts and build servers. It is shown this once; more can be made any time under Keys.'), snippet({ label: 'API token', language: 'text', text: key })),
-      lines(answers.serve, state.user),
-      dropzone({ label: 'Drop a file to begin', hint: 'or choose one', onfiles: (files) => { take(files); go('#/upload'); } }),
-      h('div', { class: 'actions' }, button(key ? 'I have stored it, go on' : 'Go on', { look: 'primary', onclick: () => go('#/', { replace: true }) })));
+    replace(body, welcome(answers.serve, found));
     heading.focus();
   }
 
@@ -141,16 +111,4 @@ function wizard(given, repositories, addresses) {
 function reached(found) {
   return h('div', { class: 'stack' }, reach(found), https(found),
     h('p', { class: 'muted small' }, 'A fixed public address for links is set at the start of the server, by --public-url or PACKHOUSE_PUBLIC_URL.'));
-}
-
-/** The lines for what was chosen, for machines and build servers. */
-function lines(serve, user) {
-  const list = [
-    serve.has('apt') && apt(base(), { name: 'main' })[0],
-    serve.has('yum') && dnf(base(), { name: 'rpms' })[0],
-    serve.has('dir') && { ...directory(base(), { name: 'files' })[0], label: 'Plain files' },
-    serve.has('app') && updateCheck(base(), { app: 'first-app', channel: 'stable', owner: user.username }),
-    serve.has('product') && productUpload(base(), { name: 'first-product' }),
-  ].filter(Boolean);
-  return list.length > 0 && h('div', { class: 'stack stack-tight' }, h('h2', null, 'Lines to use it'), h('p', { class: 'muted' }, 'They stand on each one’s page too, filled in with what you put there.'), snippets(list));
 }

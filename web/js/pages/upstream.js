@@ -25,7 +25,7 @@ const PHASES = [['metadata', 'Read the index'], ['packages', 'Fetch packages'], 
 
 export async function render(ctx, { name }) {
   let [one, run] = await allOf([upstreamNamed(name, ctx.signal), lastSync(name, ctx.signal)]);
-  const running = () => run && ['queued', 'running'].includes(run.state);
+  const running = () => one.status === 'syncing' || Boolean(run && ['queued', 'running'].includes(run.state));
   const badges = h('div', { class: 'row' });
   const box = h('div', { class: 'stack', 'aria-live': 'polite' });
   const sync = button('Sync now', { look: 'primary', icon: 'sync' });
@@ -46,7 +46,9 @@ export async function render(ctx, { name }) {
   };
   const look = async () => {
     const before = running();
-    [one, run] = await Promise.all([upstreamNamed(name, ctx.signal), lastSync(name, ctx.signal)]);
+    // One after the other: what an ended sync has made of the upstream is seen only after its end.
+    run = await lastSync(name, ctx.signal);
+    one = await upstreamNamed(name, ctx.signal);
     draw();
     if (before && !running()) {
       announce(run.state === 'done' ? `${name}: synced` : `${name}: ${run.state}`);

@@ -51,7 +51,7 @@ export async function render(ctx, { id }) {
       h('div', { class: 'stack' },
         card('Install it', {}, winget(base(), source, one.PACKAGE_ID).reverse().map((line) => snippet(line)), source.auth && h('p', { class: 'hint small' }, 'Machines sign in: each has a token of its own, made on the page ', h('a', { href: '#/windows/clients' }, 'Clients'), '.'), wayToHttps()),
         card('About', {}, facts([['Publisher', one.PACKAGE_PUBLISHER], ['Versions', String(new Set(one.VERSIONS).size)], ['Installers', String(list.length)]]),
-          toggle({ label: 'Offered to clients', checked: one.PACKAGE_ACTIVE === '1', hint: 'Off: clients neither find nor install it; what is installed stays.', onchange: (on) => editPackage(one.PACKAGE_ID, { package_active: on }) })))));
+          toggle({ label: 'Offered to clients', checked: one.PACKAGE_ACTIVE === '1', undo: `${one.PACKAGE_NAME} is no longer offered`, hint: 'Off: clients neither find nor install it; what is installed stays.', onchange: (on) => editPackage(one.PACKAGE_ID, { package_active: on }) })))));
 }
 
 function installers(one, list, add, ctx) {
@@ -65,8 +65,7 @@ function installers(one, list, add, ctx) {
     caption: `Installers of ${one.PACKAGE_NAME}`, keyOf: (row) => row.UID, rows: list,
     columns: [
       { label: 'Version', head: true, cell: (row) => row.VERSION },
-      { label: 'For', cell: (row) => h('span', { class: 'row' }, badge(row.ARCHITECTURE, 'accent', { plain: true }), badge(row.INSTALLER_SCOPE), badge(row.INSTALLER_NESTED_TYPE ? `${row.INSTALLER_TYPE} with ${row.INSTALLER_NESTED_TYPE}` : row.INSTALLER_TYPE), row.LOCALE !== 'en-US' && badge(row.LOCALE.replace('_', '-')), row.CHANNEL !== 'stable' && badge(row.CHANNEL, 'info')) },
-      { label: 'Code', cell: (row) => { const said = row.INSTALLER_NESTED_TYPE ? row.NESTED_PACKAGE_INSTALLER_PATHS.map((path) => path.RelativeFilePath).join(', ') : row.PRODUCTCODE || row.PACKAGE_FAMILY_NAME; return said && h('span', { class: 'muted small mono wrap' }, said); } },
+      { label: 'For', cell: (row) => h('div', { class: 'stack stack-tight' }, h('span', { class: 'chips' }, badge(row.ARCHITECTURE, 'accent', { plain: true }), badge(row.INSTALLER_SCOPE), badge(row.INSTALLER_NESTED_TYPE ? `${row.INSTALLER_TYPE} with ${row.INSTALLER_NESTED_TYPE}` : row.INSTALLER_TYPE), row.LOCALE !== 'en-US' && badge(row.LOCALE.replace('_', '-')), row.CHANNEL !== 'stable' && badge(row.CHANNEL, 'info')), code(row)) },
       { label: 'SHA-256', cell: (row) => digest(row.INSTALLER_SHA256) },
       { label: 'Actions', end: true, tight: true, cell: (row) => h('div', { class: 'actions' },
         button(`Download ${row.VERSION} ${row.ARCHITECTURE}`, { look: 'icon', icon: 'download', onclick: () => saveArtifact(row.INSTALLER_SHA256, '') }),
@@ -75,6 +74,12 @@ function installers(one, list, add, ctx) {
     pick: (row) => `${row.VERSION} ${row.ARCHITECTURE}`, toolbar: (rows) => button('Delete', { look: 'danger', icon: 'trash', onclick: () => remove(rows) }),
     empty: empty({ icon: 'windows', level: 'h3', title: 'No installer yet', text: 'Clients see a package only once it has an installer.', action: button('New installer', { look: 'primary', icon: 'plus', onclick: add }) }),
   }));
+}
+
+/** What Windows knows an installer by. */
+function code(row) {
+  const said = row.INSTALLER_NESTED_TYPE ? row.NESTED_PACKAGE_INSTALLER_PATHS.map((path) => path.RelativeFilePath).join(', ') : row.PRODUCTCODE || row.PACKAGE_FAMILY_NAME;
+  return said && h('span', { class: 'muted small mono wrap' }, said);
 }
 
 async function edit(one, ctx) {

@@ -6,6 +6,7 @@
 // Series differ by colour, by dash and by a label at their end.
 import { h, s } from '../dom.js';
 import { number } from '../format.js';
+import { sheet } from '../sheet.js';
 
 const HEIGHT = 220;
 const LEFT = 44;
@@ -24,7 +25,7 @@ export function lineChart({ title, description = '', labels, series, unit = '', 
   const x = (index) => LEFT + (labels.length < 2 ? 0 : (index * (WIDTH - LEFT - right)) / (labels.length - 1));
   const y = (value) => 10 + (HEIGHT - BOTTOM - 10) * (1 - value / top);
   const ticks = [0, top / 2, top].filter((value) => Number.isInteger(value));
-  const every = Math.max(1, Math.ceil(labels.length / (WIDTH < 500 ? 4 : 7)));
+  const every = Math.max(1, Math.ceil(labels.length / (WIDTH < 500 ? 3 : 7)));
   const ends = spread(series.map((one) => y(one.values.at(-1) ?? 0)));
   return h('figure', { class: 'chart' },
     s('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${title}. ${description}` },
@@ -53,7 +54,7 @@ export function barChart({ title, description = '', rows, unit = '', width = 720
 }
 
 function figures(title, heads, rows) {
-  return h('details', null, h('summary', null, 'Figures as a table'),
+  return h('details', { ontoggle: () => sheet('lists').catch(() => {}) }, h('summary', null, 'Figures as a table'),
     h('div', { class: 'table-box' }, h('table', { class: 'table' }, h('caption', { class: 'sr' }, title),
       h('thead', null, h('tr', null, heads.map((text, index) => (index === 0 && !text ? h('td') : h('th', { scope: 'col', class: index && 'end' }, text))))),
       h('tbody', null, rows.map(([label, ...cells]) => h('tr', null, h('th', { scope: 'row' }, label), cells.map((cell) => h('td', { class: 'end' }, cell))))))));

@@ -6,8 +6,9 @@ import { announce } from './toast.js';
 import { state } from '../state.js';
 import { button } from './button.js';
 import { drawer } from './drawer.js';
-import { field, form } from './field.js';
+import { check, field, form, side } from './field.js';
 import { notice } from './notice.js';
+import { apps, axes, isVersion, multipart, recognise } from '../data/apps.js';
 
 /** Kinds of files that winget can install. */
 const INSTALLERS = new Set(['msi', 'msix', 'exe', 'zip']);
@@ -18,7 +19,7 @@ export async function doorsFor(artifact, signal) {
     if (error.name === 'AbortError') throw error;
     return null;
   };
-  const [repos, products] = await Promise.all([api.get('/repo', { signal, quiet: true }).catch(none), api.get('/product/list', { signal, quiet: true }).catch(none)]);
+  const [repos, products, programs] = await Promise.all([api.get('/repo', { signal, quiet: true }).catch(none), api.get('/product/list', { signal, quiet: true }).catch(none), apps(signal).catch(none)]);
   const wanted = { deb: 'apt', rpm: 'yum' }[artifact.kind];
   const found = [];
   if (repos && Object.keys(repos).length) {
@@ -28,6 +29,7 @@ export async function doorsFor(artifact, signal) {
     if (fitting.length) found.push({ id: 'repo', label: 'Repository', repos: fitting });
   }
   if (products) found.push({ id: 'product', label: 'Product version', products });
+  if (programs?.length && artifact.kind !== 'refpack') found.push({ id: 'app', label: 'App release', apps: programs.map((one) => one.AppName).sort((a, b) => a.localeCompare(b)), axes: await axes(signal) });
   if (INSTALLERS.has(artifact.kind) && state.user.operator) found.push({ id: 'winget', label: 'Windows package' });
   return found;
 }
@@ -46,6 +48,13 @@ export async function addToProduct(product, version, digest, fileName) {
   return api.post('/product/upload', body);
 }
 
+/** A file of an app's release out of an artifact that is here: a text part `sha256`, with the name it is to have. */
+export async function addToRelease(values, digest, fileName) {
+  const body = multipart(values);
+  body.append('sha256', `${digest}  ${fileName}`);
+  return api.post('/upload', body);
+}
+
 export async function offerDrawer(artifact) {
   const doors = await doorsFor(artifact);
   const done = await drawer({ title: `Offer ${artifact.name}`, body: (close) => {
@@ -57,11 +66,12 @@ export async function offerDrawer(artifact) {
         replace(box, h('p', { class: 'muted' }, 'What the installer says of itself is filled in; you check it.'), h('div', { class: 'actions' }, button('Describe the package…', { look: 'primary', onclick: () => close('winget') }), button('Cancel', { onclick: () => close() })));
         return;
       }
-      replace(box, door.id === 'repo' ? repoForm(artifact, door.repos, close) : productForm(artifact, door.products, close));
+      const shown = { repo: () => repoForm(artifact, door.repos, close), product: () => productForm(artifact, door.products, close), app: () => releaseForm(artifact, door, close) };
+      replace(box, shown[door.id]());
     };
     const choice = field({ label: 'Through', name: 'door', type: 'select', options: doors.map((one) => [one.id, one.label]), onchange: (event) => draw(event.target.value) });
     draw(doors[0].id);
-    return h('div', { class: 'stack' }, h('p', { class: 'muted' }, 'The file is stored once, however many doors offer it.'), doors.length > 1 && choice, box);
+    return h('div', { class: 'stack' }, h('p', { class: 'muted' }, 'The file is stored once, however many doors offer it.'), doors.length > 1 ? choice : h('p', null, h('strong', null, doors[0].label)), box);
   } });
   if (done !== 'winget') return done;
   const { describe, factsOf } = await import('./installer.js');
@@ -104,4 +114,22 @@ function productForm(artifact, products, close) {
     close(true);
   } });
   return node;
+}
+
+function releaseForm(artifact, door, close) {
+  const names = (kind) => door.axes[kind].map((one) => one.name);
+  const said = recognise(artifact.file, names('platform'), names('arch'));
+  const wanted = (artifact.name ?? '').toLowerCase();
+  const pick = (label, name, list, value) => list.length > 0 && field({ label, name, type: 'select', options: list, value: value || list[0] });
+  const app = field({ label: 'App', name: 'app_name', type: 'select', options: door.apps, value: door.apps.find((one) => one.toLowerCase() === wanted) ?? door.apps[0] });
+  const version = field({ label: 'Version', name: 'version', required: true, value: isVersion(artifact.version ?? '') ? artifact.version : said.version, hint: 'One that exists takes the file as one more; a new one becomes a release.', validate: (text) => (isVersion(text.trim()) ? null : 'Numbers joined by dots, at most six, like 1.4.0.') });
+  const rest = [pick('Channel', 'channel', names('channel')), pick('Platform', 'platform', names('platform'), said.platform), pick('Architecture', 'arch', names('arch'), said.arch)].filter(Boolean);
+  const publish = check({ label: 'Publish at once', name: 'publish', hint: 'Off keeps a draft: nobody is told of it until you publish.' });
+  return form({ fields: [side(app, version), rest.length > 0 && side(...rest), publish], submit: 'Add to the release', busy: 'Adding…', cancel: () => close(), onsubmit: async (values) => {
+    // Left out, it stays as it is in a release that is there.
+    const { publish: now, ...asked } = values;
+    await addToRelease({ ...asked, version: asked.version.trim(), ...(now && { publish: true }) }, artifact.digest, artifact.file);
+    announce(`${artifact.file} is a file of ${asked.app_name} ${asked.version.trim()}`);
+    close(true);
+  } });
 }

@@ -5,7 +5,7 @@ import { h } from '../dom.js';
 
 export function pageHead({ title, lead, actions, before, badges }) {
   return h('header', { class: 'page-head' }, before,
-    h('div', { class: 'words' }, h('h1', { tabindex: '-1' }, title), badges && h('div', { class: 'row' }, badges), lead && h('p', { class: 'lead' }, lead)),
+    h('div', { class: 'words' }, h('h1', { tabindex: '-1', class: String(title).length > 80 && 'long' }, title), badges && h('div', { class: 'row' }, badges), lead && h('p', { class: 'lead' }, lead)),
     actions && h('div', { class: 'actions' }, actions));
 }
 

@@ -4,7 +4,7 @@ import { api } from '../api.js';
 import { go, link } from '../router.js';
 import { open } from './modal.js';
 
-export async function palette(places, findArtifacts) {
+export async function palette(places, findArtifacts, typed = { text: '', enter: false }) {
   const id = uid('palette');
   let options = [];
   let active = 0;
@@ -79,6 +79,10 @@ export async function palette(places, findArtifacts) {
       // The places are there all the same.
     }
   }
-  find('');
-  await open(dialog);
+  input.value = typed.text;
+  find(typed.text);
+  const closed = open(dialog);
+  if (typed.enter && options.length) choose(options[0]);
+  else wanted = typed.enter;
+  await closed;
 }

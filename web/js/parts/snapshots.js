@@ -1,6 +1,6 @@
 // The pinned states of a repository: taken, compared, gone back to, deleted; and how two sets of packages differ.
 import { h, replace } from '../dom.js';
-import { count } from '../format.js';
+import { count, number } from '../format.js';
 import { button, linkButton } from './button.js';
 import { confirm } from './dialog.js';
 import { time } from './digest.js';
@@ -24,9 +24,9 @@ export async function snapshots(repo, ctx) {
       columns: [
         { label: 'Name', head: true, cell: (row) => h('a', { href: `/repo/${encodeURIComponent(repo.name)}@${encodeURIComponent(row.name)}/`, target: '_blank', rel: 'noopener' }, row.name) },
         { label: 'Taken', tight: true, cell: (row) => time(row.created_at) },
-        { label: 'Packages', end: true, cell: (row) => count(row.packages, 'package') },
+        { label: 'Packages', end: true, cell: (row) => number(row.packages) },
         { label: 'Generation', end: true, cell: (row) => String(row.generation) },
-        { label: 'Actions', end: true, cell: (row) => h('div', { class: 'row' },
+        { label: 'Actions', end: true, tight: true, cell: (row) => h('div', { class: 'actions' },
           button('Compare', { look: 'small', 'aria-label': `Compare with ${row.name}`, onclick: () => differenceDrawer(repo, `snapshot/${repo.name}@${row.name}`, row.name) }),
           button('Roll back', { look: 'small', 'aria-label': `Roll back to ${row.name}`, onclick: () => rollBack(repo, row, ctx) }),
           button(`Delete ${row.name}`, { look: 'icon', icon: 'trash', onclick: () => remove(repo, row, ctx) })) },

@@ -1,5 +1,6 @@
-// Short words about what has happened: seen at the bottom for six seconds and read out by screen readers.
-//   announce('Saved')      announce('Removed', { undo: () => … })      announce('3 of 3', { quiet: true }) is read out only
+// Short words about what has happened: seen at the bottom for six seconds and read out by screen readers. With `undo`
+// they stay for ten, and longer while one looks at them; what undoing fails with is said too.
+//   announce('Saved')      announce('Removed', { undo: async () => … })      announce('3 of 3', { quiet: true }) is read out only
 import { h, replace } from '../dom.js';
 
 let live;
@@ -13,17 +14,27 @@ export function mountToasts(root) {
 }
 
 export function announce(text, { undo, quiet = false, seconds = undo ? 10 : 6 } = {}) {
-  replace(live, text);
-  setTimeout(() => { if (live.textContent === text) replace(live); }, 4000);
+  replace(live, undo ? `${text}. Undo is the last button of the page, for ten seconds.` : text);
+  const said = live.textContent;
+  setTimeout(() => { if (live.textContent === said) replace(live); }, 4000);
   if (quiet) return;
   const toast = h('div', { class: 'toast' }, h('span', null, text));
   const away = () => {
     toast.remove();
     if (!box.firstChild && box.matches(':popover-open')) box.hidePopover();
   };
-  if (undo) toast.append(h('button', { type: 'button', onclick: () => { away(); undo(); } }, 'Undo'));
+  if (undo) {
+    toast.append(h('button', { type: 'button', onclick: async () => {
+      away();
+      await undo()?.catch((error) => announce(error.message));
+    } }, 'Undo'));
+  }
   box.append(toast);
   if (box.matches(':popover-open')) box.hidePopover();
   box.showPopover();
-  setTimeout(away, seconds * 1000);
+  const end = () => {
+    if (toast.matches(':hover, :focus-within')) setTimeout(end, 1000);
+    else away();
+  };
+  setTimeout(end, seconds * 1000);
 }
