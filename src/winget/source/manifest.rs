@@ -285,9 +285,10 @@ fn installer(package: &Package, installer: &Installer<'_>, contract: Contract, l
     let since = Contract(1, if row.upgrades == "deny" { 6 } else { 0 });
     let upgrades = shown::known(["uninstallPrevious", "deny"], &row.upgrades).filter(|_| contract >= since);
     put("UpgradeBehavior", upgrades.map(Value::from));
-    // A portable program has one name.
-    let names = if installer.kind == "portable" { 1 } else { 16 };
-    put("Commands", some_of(row.commands.iter().map(String::as_str), names, 40));
+    // A portable program has one name, which becomes that of a file.
+    let portable = installer.kind == "portable";
+    let commands = row.commands.iter().map(String::as_str).filter(|name| !portable || shown::is_path_part(name));
+    put("Commands", some_of(commands, if portable { 1 } else { 16 }, 40));
     if installer.kind == "msstore" {
         put("MSStoreProductIdentifier", shown::store_id(&row.extra).map(Value::from));
     }
@@ -304,9 +305,12 @@ fn nested_files(row: &Row, nested: &str) -> Vec<Value> {
     let aliases = row.extra.get("NestedInstallerFiles").and_then(Value::as_array);
     let alias =
         |at: usize| text(aliases?.get(at)?.as_object()?, "PortableCommandAlias").filter(|_| nested == "portable");
+    let mut taken = Vec::new();
     let files = row.nested_paths.iter().enumerate().map(|(at, path)| {
         let mut file = json!({ "RelativeFilePath": path });
-        if let Some(alias) = alias(at) {
+        let fits = |alias: &&str| shown::is_path_part(alias) && alias.chars().count() <= 40;
+        if let Some(alias) = alias(at).filter(fits).filter(|alias| !taken.contains(&fold(alias))) {
+            taken.push(fold(alias));
             file["PortableCommandAlias"] = alias.into();
         }
         file
@@ -317,12 +321,14 @@ fn nested_files(row: &Row, nested: &str) -> Vec<Value> {
 fn dependencies(row: &Row) -> Option<Value> {
     let given = &row.dependencies;
     let mut out = Map::new();
+    let feature = |name: &str| !name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
     for (member, list) in [
         ("WindowsFeatures", &given.features),
         ("WindowsLibraries", &given.libraries),
         ("ExternalDependencies", &given.external),
     ] {
-        out.extend(some_of(list.iter().map(String::as_str), 16, 128).map(|list| (member.to_owned(), list)));
+        let fitting = list.iter().map(String::as_str).filter(|name| member != "WindowsFeatures" || feature(name));
+        out.extend(some_of(fitting, 16, 128).map(|list| (member.to_owned(), list)));
     }
     let packages = given.packages.iter().filter(|(id, _)| !id.is_empty()).take(16);
     let packages: Vec<Value> = packages

@@ -141,7 +141,7 @@ pub fn versions<'w>(whole: &'w Whole, lens: &Lens) -> Vec<Shown<'w>> {
             continue;
         }
         let version = fold(&row.version);
-        if lens.version.as_ref().is_some_and(|wanted| fold(wanted) != version) {
+        if lens.version.as_ref().is_some_and(|wanted| fold(wanted) != version) || !is_path_part(&row.version) {
             continue;
         }
         let Some(installer) = installer(row, lens) else { continue };
@@ -193,6 +193,12 @@ fn nested_kind(row: &Row) -> Option<&'static str> {
         _ => row.nested_paths.len() == 1,
     };
     (sound && fitting).then_some(nested)
+}
+
+/// Whether a text can be the name of a file or folder: the client makes paths of versions, commands and aliases.
+pub fn is_path_part(text: &str) -> bool {
+    !text.chars().all(|c| c == '.' || c.is_whitespace())
+        && !text.contains(|c: char| c.is_control() || "\\/:*?\"<>|".contains(c))
 }
 
 /// Whether a link leads to the web.
@@ -267,11 +273,14 @@ impl Installer<'_> {
     }
 
     /// Whether the client could not tell the two apart. To it, an archive is what lies in it, `appx` and `msix` are
-    /// one type, and an installer that does not say for whom it is is like those for anybody.
+    /// one type, and an installer that does not say for whom it is is like those for anybody. Nor does it take two
+    /// digests of one address.
     fn is_twin_of(&self, other: &Installer<'_>) -> bool {
         let kind = |one: &Installer<'_>| if one.effective() == "appx" { "msix" } else { one.effective() };
         let scopes = self.scope == other.scope || self.scope.is_none() || other.scope.is_none();
-        kind(self) == kind(other) && self.arch == other.arch && self.locale == other.locale && scopes
+        let same = kind(self) == kind(other) && self.arch == other.arch && self.locale == other.locale && scopes;
+        let elsewhere = self.row.file.is_none() && other.row.file.is_none() && !self.row.url.is_empty();
+        same || elsewhere && self.row.url == other.row.url && self.row.url_sha256 != other.row.url_sha256
     }
 
     /// Whether it may carry a product code and entries of installed programs.

@@ -2,7 +2,7 @@
 //! each contract, and its validation of manifests without the checks for the community's repository) and panics where
 //! the client would say "Invalid data returned by rest source".
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -51,6 +51,7 @@ fn is_tag(tag: &str) -> bool {
 fn version(text: &str) {
     assert!(text.chars().count() <= 128, "{text}");
     assert!(!text.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|']), "{text}");
+    path_part(text);
     one_version(text);
 }
 
@@ -60,6 +61,12 @@ fn identifier(text: &str) {
     assert!(text.chars().count() <= 128, "{text}");
     let bad = |c: char| c.is_whitespace() || c.is_control() || "\\/:*?\"<>|".contains(c);
     assert!(text.split('.').all(|part| !part.is_empty()) && !text.contains(bad), "{text}");
+}
+
+/// What the client makes names of files of.
+#[track_caller]
+fn path_part(text: &str) {
+    assert!(!text.chars().all(|c| c == '.' || c == ' ') && !text.contains(['\\', '/', ':', '*', '?', '"']), "{text}");
 }
 
 /// To the client, `< 2.0` is a range of versions, which stands nowhere in an answer.
@@ -173,6 +180,7 @@ pub(super) fn manifest(answer: &Value, asked: &str) {
 fn installers(list: &[Value]) {
     assert!(!list.is_empty(), "no installers");
     let mut seen: Vec<(String, &str, Option<&str>, Option<&str>)> = Vec::new();
+    let mut digests: HashMap<String, String> = HashMap::new();
     for installer in list {
         let arch = text(installer, "Architecture");
         assert!(["x86", "x64", "arm", "arm64", "neutral"].contains(&arch), "{arch}");
@@ -187,7 +195,12 @@ fn installers(list: &[Value]) {
         if kind == "zip" {
             let files = installer["NestedInstallerFiles"].as_array().expect("files in the archive");
             assert!(files.len() == 1 || effective == "portable" && !files.is_empty(), "{installer}");
+            let mut aliases = HashSet::new();
             for file in files {
+                if let Some(alias) = optional(file, "PortableCommandAlias") {
+                    path_part(alias);
+                    assert!(aliases.insert(alias.to_lowercase()), "{alias} twice");
+                }
                 let path = text(file, "RelativeFilePath");
                 let climbs = path.split(['/', '\\']).any(|part| part == "..");
                 assert!(!climbs && !path.starts_with(['/', '\\']) && !path.contains(':'), "{path}");
@@ -222,7 +235,19 @@ fn installers(list: &[Value]) {
         if effective == "portable" {
             assert!(entries.is_none_or(|list| list.len() == 1), "{installer}");
         }
+        for feature in installer["Dependencies"]["WindowsFeatures"].as_array().into_iter().flatten() {
+            let name = feature.as_str().expect("a name");
+            assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{name}");
+        }
+        if let Some(digest) = optional(installer, "InstallerSha256") {
+            let known = digests.insert(text(installer, "InstallerUrl").to_owned(), digest.to_lowercase());
+            assert!(
+                known.is_none_or(|known| known == digest.to_lowercase()),
+                "two digests of one address: {installer}"
+            );
+        }
         if kind == "portable" {
+            installer["Commands"].as_array().into_iter().flatten().for_each(|name| path_part(name.as_str().unwrap()));
             assert!(installer.get("Commands").is_none_or(|list| list.as_array().unwrap().len() == 1), "{installer}");
         }
         let markets = installer.get("Markets").and_then(Value::as_object);

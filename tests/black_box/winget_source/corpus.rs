@@ -41,7 +41,8 @@ fn odd_installer(dice: &mut Dice) -> Value {
         let mut files = vec![json!({ "RelativeFilePath": "a/b.exe" })];
         if effective == "portable" && dice.chance(2) {
             files[0]["PortableCommandAlias"] = "b".into();
-            files.push(json!({ "RelativeFilePath": "c.exe" }));
+            let alias = *dice.pick(&["c", "B", "../c", ".."]);
+            files.push(json!({ "RelativeFilePath": "c.exe", "PortableCommandAlias": alias }));
         }
         out["NestedInstallerFiles"] = files.into();
     }
@@ -79,10 +80,13 @@ fn odd_installer(dice: &mut Dice) -> Value {
         ("Commands", json!([])),
         ("Commands", json!(["a", "a"])),
         ("Commands", json!(["a", "b", "c"])),
+        ("Commands", json!(["..", "a/b", "c"])),
+        ("InstallerUrl", json!("https://example.org/one.exe")),
         ("Markets", json!({ "AllowedMarkets": [] })),
         ("Markets", json!({ "ExcludedMarkets": ["US"] })),
         ("Dependencies", json!({})),
         ("Dependencies", json!({ "WindowsFeatures": [] })),
+        ("Dependencies", json!({ "WindowsFeatures": ["NetFx3", "two words"] })),
         (
             "ExpectedReturnCodes",
             json!([{ "InstallerReturnCode": 1, "ReturnResponse": "diskFull" }, { "InstallerReturnCode": 1, "ReturnResponse": "downgrade" }]),
@@ -131,7 +135,10 @@ fn odd_installer(dice: &mut Dice) -> Value {
 }
 
 fn odd_version(dice: &mut Dice, number: usize) -> Value {
-    let text = format!("{}{number}{}", dice.pick(&["", "v", "1.", "0."]), dice.pick(&["", ".0", "-rc", " beta"]));
+    let mut text = format!("{}{number}{}", dice.pick(&["", "v", "1.", "0."]), dice.pick(&["", ".0", "-rc", " beta"]));
+    if dice.chance(20) {
+        text = "..".to_owned();
+    }
     let name = *dice.pick(&["App", "Größe 2 (x64)", "x64", "日本", "  Ab  "]);
     let mut default = locale(name);
     let odd = [

@@ -175,6 +175,7 @@ fn what_the_client_cannot_tell_apart_is_shown_once() {
     let archive = with(installer("x64", "zip"), nested);
     let scoped = |arch: &str, scope: &str| with(installer(arch, "exe"), json!({ "Scope": scope }));
     let german = with(installer("x64", "exe"), json!({ "InstallerLocale": "de-DE" }));
+    let again = with(installer("x86", "exe"), json!({ "InstallerUrl": "https://example.org/x64.exe" }));
     let versions = [
         // An archive is what lies in it.
         version("1", "App", &[installer("x64", "exe"), archive.clone(), installer("x64", "msi"), german]),
@@ -183,6 +184,9 @@ fn what_the_client_cannot_tell_apart_is_shown_once() {
         version("3", "App", &[scoped("x64", "user"), scoped("x64", "machine"), installer("x64", "exe")]),
         version("4", "App", &[installer("x86", "exe"), scoped("x86", "user"), scoped("arm64", "user")]),
         version("5", "App", &[installer("x64", "appx"), installer("x64", "msix")]),
+        // One address with two digests; and what is no name of a folder.
+        version("6", "App", &[installer("x64", "exe"), again]),
+        version("..", "App", &[installer("x64", "exe")]),
     ];
     add(&server, "Contoso.App", &versions);
     let shown = manifest(&server, "Contoso.App", "").unwrap();
@@ -195,6 +199,7 @@ fn what_the_client_cannot_tell_apart_is_shown_once() {
         }
     }
     let expected = [
+        ("6", "exe x64 - -"),
         ("5", "msix x64 - -"),
         ("4", "exe x86 - -"),
         ("4", "exe arm64 user -"),
