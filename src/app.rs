@@ -36,6 +36,8 @@ pub struct Settings {
     pub open_private_downloads: bool,
     /// The port of HTTPS that plain requests are sent on to, known once it is listened on; empty when they are served.
     pub redirect_to: OnceLock<u16>,
+    /// Threads that send and receive what takes long.
+    pub transfer_workers: usize,
     /// Where this server listens, known once it does: plainly, and by HTTPS.
     pub listening: OnceLock<(Vec<SocketAddr>, Vec<SocketAddr>)>,
 }
@@ -210,10 +212,15 @@ impl App {
 
     /// The bytes of a blob that counts as a download when its beginning leaves in answer to `head`.
     pub fn counted(&self, blob: Blob, head: &Head) -> Fetched {
+        Fetched { source: BlobSource(blob), counter: self.counter(head) }
+    }
+
+    /// What counts a download when its beginning leaves in answer to `head`.
+    pub fn counter(&self, head: &Head) -> Counter {
         let begins = head.headers.text("range").is_none_or(|range| range.trim_start().starts_with("bytes=0-"));
         let counter = self.rooms.get::<Arc<Downloads>>().ok();
         let counter = counter.filter(|_| begins && head.method == Method::Get).cloned();
-        Fetched { source: BlobSource(blob), counter: Cell::new(counter), clock: self.clock.clone() }
+        Counter { counter: Cell::new(counter), clock: self.clock.clone() }
     }
 
     /// The same for what is no artifact, such as the index of a repository: not counted.
@@ -379,19 +386,25 @@ impl Service for House {
     }
 }
 
-/// A blob that is counted when its bytes begin to leave: an answer without a body counts nothing.
-pub struct Fetched {
-    source: BlobSource,
+/// Counts one download, once.
+pub struct Counter {
     counter: Cell<Option<Arc<Downloads>>>,
     clock: Arc<Clock>,
 }
 
-impl Fetched {
-    fn count(&self) {
+impl Counter {
+    /// Bytes leave.
+    pub fn count(&self) {
         if let Some(counter) = self.counter.take() {
             counter.count(self.clock.now());
         }
     }
+}
+
+/// A blob that is counted when its bytes begin to leave: an answer without a body counts nothing.
+pub struct Fetched {
+    source: BlobSource,
+    counter: Counter,
 }
 
 impl Source for Fetched {
@@ -400,14 +413,14 @@ impl Source for Fetched {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.count();
+        self.counter.count();
         self.source.read_at(offset, buffer)
     }
 
     fn file(&self) -> Option<&std::fs::File> {
         let file = self.source.file();
         if file.is_some() {
-            self.count();
+            self.counter.count();
         }
         file
     }

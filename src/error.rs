@@ -27,6 +27,8 @@ pub enum Kind {
     Throttled,
     /// Try again in a moment.
     Busy,
+    /// Another server, which we need for the answer, does not give what it should.
+    Gateway,
     /// Our own fault; the message is general, the cause goes to the log.
     Internal,
 }

@@ -119,6 +119,7 @@ fn serve(options: &cli::Serve) -> Result<(), String> {
         allowed_origins: options.allowed_cors.clone(),
         open_private_downloads: options.open_private_downloads,
         redirect_to: OnceLock::new(),
+        transfer_workers: options.engine().transfer_workers,
         listening: OnceLock::new(),
     });
     let feeds = Arc::new(Feeds::new(store.clone(), clock.clone()));

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::feeds::model::packages;
-use crate::feeds::model::sets;
 use crate::feeds::model::{Member, Package, PackageType, Set};
+use crate::feeds::model::{absent, packages, sets};
 use crate::http::Response;
 use crate::ids::Digest;
 use crate::store::Store;
@@ -63,7 +62,11 @@ pub fn listing(
                 // A package that was deleted since the listing began breaks it off: half a truth is none.
                 let package =
                     packages::get(tx, digest)?.ok_or_else(|| crate::feeds::rules::unknown_package("meanwhile"))?;
-                lines.push((digest.to_hex(), Value::Object(entry(digest, &package, Some(member)))));
+                let mut shown = entry(digest, &package, Some(member));
+                if absent::is_absent(tx, digest)? {
+                    shown.insert("present".to_owned(), json!(false));
+                }
+                lines.push((digest.to_hex(), Value::Object(shown)));
             }
             Ok(lines)
         })

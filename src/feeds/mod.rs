@@ -13,6 +13,7 @@ mod index_page;
 mod line;
 pub mod links;
 pub mod model;
+mod on_demand;
 mod options;
 pub mod order;
 pub mod package;

@@ -9,6 +9,7 @@ use crate::catalog::Holder;
 use crate::clock::Time;
 use crate::ids::Digest;
 
+pub mod absent;
 pub mod follow;
 pub mod history;
 pub mod keys;

@@ -9,6 +9,7 @@ use crate::feeds::model::packages::{Fragments, Prepared, Text};
 use crate::feeds::model::{Package, PackageType};
 use crate::feeds::publish::paths;
 use crate::feeds::rules;
+use crate::formats::control::Paragraph;
 use crate::formats::deb::{self, Deb};
 use crate::formats::fault::Fault;
 use crate::formats::rpm::{self, Entry, Rpm};
@@ -65,6 +66,34 @@ pub fn inspect<R: Read + Seek>(file: &mut R, bytes: &Bytes, depth: Depth, now: T
             let facts = if bytes.plain { Facts::default() } else { formats::inspect(file, name) };
             Ok(plain(bytes, name, facts, now))
         }
+    }
+}
+
+/// What somebody else's index says of a package whose bytes are not here.
+pub enum Said {
+    /// An rpm.
+    Rpm(Box<Rpm>),
+    /// The stanza of a deb.
+    Deb(Vec<u8>),
+    /// That there is a file.
+    File,
+}
+
+/// A package by what an index says of it.
+///
+/// # Errors
+/// `Invalid` for a stanza that is none.
+pub fn said(said: &Said, digest: &Digest, size: u64, name: &str, now: Time) -> Result<Prepared> {
+    let bytes = Bytes { digest: *digest, size, name: Some(name), plain: false };
+    let given = Some(rules::base_name(name)?);
+    match said {
+        Said::Rpm(rpm) => Ok(of_rpm(rpm, &bytes, given, now)),
+        Said::Deb(text) => {
+            let deb = Paragraph::parse(text).and_then(Deb::from_control);
+            let deb = deb.map_err(|fault| Error::invalid(format!("{name}: its stanza cannot be read: {fault}")))?;
+            Ok(of_deb(&deb, &bytes, given, now))
+        }
+        Said::File => Ok(plain(&bytes, rules::base_name(name)?, Facts::default(), now)),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::trees::{self, File};
 use crate::feeds::model::{Set, Type, packages, sets};
 use crate::feeds::publish::paths;
-use crate::feeds::{clients, desk, index_page, pairs, rules};
+use crate::feeds::{clients, desk, index_page, on_demand, pairs, rules};
 use crate::http::{Dates, FileAnswer, Request, Response, Source, percent_decode, serve_file_dated};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -43,7 +43,7 @@ pub fn tree(app: &App, _: &Principal, request: &mut Request) -> Result<Response>
         Ok((tree, file))
     })?;
     match found {
-        (_, Some(file)) => serve(app, request, &path, file),
+        (tree, Some(file)) => serve(app, request, tree.repo.kind, &path, file),
         (tree, None) if path.is_empty() => index_page::page(app, request, &tree),
         (tree, None) => made(app, request, &tree, &path)?.ok_or_else(|| {
             Error::not_found(format!("there is no {} in repo {}", rules::shown(&path), rules::shown(&name)))
@@ -127,13 +127,13 @@ fn package_path(kind: Type, path: &str) -> Option<([u8; 6], &str)> {
     Some((*whole.0.first_chunk()?, name))
 }
 
-fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Response> {
+fn serve(app: &App, request: &Request, kind: Type, path: &str, file: File) -> Result<Response> {
     let source: Box<dyn Source> = match file.packed {
         Some(packed) => {
             Box::new(Unpacked { size: file.size, at: 0, reader: unpack(app, &packed)?, app: app.clone(), packed })
         }
-        None if is_index(path) => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
-        None => Box::new(app.bytes(&file.digest, &request.head)?),
+        None if is_index(kind, path) => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
+        None => on_demand::bytes(app, &file.digest, &request.head)?,
     };
     let answer = FileAnswer {
         source,
@@ -149,12 +149,12 @@ fn serve(app: &App, request: &Request, path: &str, file: File) -> Result<Respons
 }
 
 /// Whether a published file tells of packages and is none itself.
-fn is_index(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    ["repodata/", "dists/"].iter().any(|start| path.starts_with(start))
-        || ["Release", "InRelease", "Packages", "SHA256SUMS", "key.", "index.json"]
-            .iter()
-            .any(|one| name.starts_with(one))
+fn is_index(kind: Type, path: &str) -> bool {
+    match kind {
+        Type::Yum => path.starts_with("repodata/"),
+        Type::Apt => !path.starts_with("pool/"),
+        Type::Dir => ["index.json", "SHA256SUMS", "SHA256SUMS.asc"].contains(&path),
+    }
 }
 
 /// The media type of a published file; never one a browser executes.
@@ -252,6 +252,18 @@ mod tests {
             assert_eq!(fold(path).ok().as_deref(), folded, "{path}");
         }
         assert!(fold("a\\b").is_err() && fold("..").is_err());
+    }
+
+    #[test]
+    fn indexes_and_packages_are_told_apart() {
+        for (kind, index, package) in [
+            (Type::Yum, "repodata/repomd.xml", "Packages/r/8f3a0c1d2e3f/Release-tool.rpm"),
+            (Type::Apt, "dists/s/InRelease", "pool/main/p/packages/8f3a0c1d2e3f/Packages_1_all.deb"),
+            (Type::Apt, "Packages.gz", "pool/x"),
+            (Type::Dir, "SHA256SUMS", "Packages/SHA256SUMS"),
+        ] {
+            assert!(is_index(kind, index) && !is_index(kind, package), "{index}, {package}");
+        }
     }
 
     #[test]

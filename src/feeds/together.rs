@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::feeds::body::Wish;
 use crate::feeds::contents::{self, check_types};
-use crate::feeds::model::packages::{self, Prepared};
+use crate::feeds::model::packages::Prepared;
 use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::{Change, Counts, Member, Package, Set, Type, sets};
 use crate::feeds::publish::{self, Outcome, Wanted};
@@ -158,19 +158,14 @@ impl Round {
             Asks::Upload(upload) => {
                 let (digest, package) = (upload.staged.digest, &upload.package);
                 check_types(&self.wanted.name, self.repo.kind, std::iter::once((digest, package.kind)))?;
-                let known = app.store.read(|tx| {
-                    self.pending.look(tx, &self.set, [&digest])?;
-                    packages::is_known(tx, &digest)
-                })?;
+                app.store.read(|tx| self.pending.look(tx, &self.set, [&digest]))?;
                 if self.pending.held.contains_key(&digest) && self.pending.target.contains_key(&digest) {
                     return Ok(Judged::There(upload));
                 }
                 let Upload { staged, prepared, package } = *upload;
                 self.wanted.uploaded.push((digest, package.filename));
                 self.wanted.staged.push(staged);
-                if !known {
-                    self.wanted.prepared.entry(digest).or_insert(prepared);
-                }
+                self.wanted.prepared.entry(digest).or_insert(prepared);
                 Ok(Judged::Goes(self.pending.apply(vec![(digest, Some(Member::default()))])))
             }
         }
@@ -178,8 +173,9 @@ impl Round {
 
     fn publish(mut self, app: &App) -> Result<Outcome> {
         self.wanted.change = self.pending.change();
-        let put = &self.wanted.change.put;
-        self.wanted.prepared.retain(|digest, _| put.contains_key(digest));
+        let (put, uploaded) = (&self.wanted.change.put, &self.wanted.uploaded);
+        let stays = |digest: &Digest| put.contains_key(digest) || uploaded.iter().any(|(known, _)| known == digest);
+        self.wanted.prepared.retain(|digest, _| stays(digest));
         publish::publish(desk(app)?, self.wanted)
     }
 }

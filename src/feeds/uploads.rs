@@ -6,12 +6,10 @@ use crate::app::App;
 use crate::audit;
 use crate::error::{Error, Kind, Result};
 use crate::feeds::links::Base;
-use crate::feeds::model::PackageType;
-use crate::feeds::model::packages;
-use crate::feeds::model::repos;
+use crate::feeds::model::{PackageType, absent, packages, repos};
 use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::together::{self, Asks, Entrant, Told, Upload};
-use crate::feeds::{entry, rules, serve};
+use crate::feeds::{entry, on_demand, rules, serve};
 use crate::http::{FileAnswer, Query, Request, Response, serve_file};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -69,12 +67,13 @@ fn digest_of(request: &Request) -> Result<Digest> {
 /// `GET /package/SHASUM`.
 pub fn get(app: &App, _: &Principal, request: &mut Request) -> Result<Response> {
     let (digest, base) = (digest_of(request)?, Base::of(app, request)?);
-    let (package, upstreams, repos) = app.store.read(|tx| {
+    let (package, absent, upstreams, repos) = app.store.read(|tx| {
         let package = packages::get(tx, &digest)?.ok_or_else(|| rules::unknown_package(&digest.to_hex()))?;
         let (upstreams, repos) = packages::holders(tx, &digest)?;
-        Ok((package, upstreams, repos))
+        Ok((package, absent::is_absent(tx, &digest)?, upstreams, repos))
     })?;
     let mut shown = entry::entry(&digest, &package, None);
+    shown.insert("present".to_owned(), json!(!absent));
     let links = |names: Vec<String>, link: &dyn Fn(&str) -> String| -> Map<String, Value> {
         names.into_iter().map(|name| (name.clone(), json!(link(&name)))).collect()
     };
@@ -89,7 +88,7 @@ pub fn content(app: &App, _: &Principal, request: &mut Request) -> Result<Respon
     let package = app.store.read(|tx| packages::get(tx, &digest))?;
     let package = package.ok_or_else(|| rules::unknown_package(&digest.to_hex()))?;
     let file = FileAnswer {
-        source: Box::new(app.bytes(&digest, &request.head)?),
+        source: on_demand::bytes(app, &digest, &request.head)?,
         etag: format!("\"{digest}\""),
         last_modified: package.known_at.system(),
         content_type: serve::content_type(&package.filename).to_owned(),

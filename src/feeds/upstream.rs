@@ -28,6 +28,9 @@ const ALIASES: Table<(String, String), Digest> = Table::new("feeds.alias");
 /// Packages that were fetched for a sync that has not ended well yet.
 const CACHE: Table<Digest, Cached> = Table::new("feeds.cache");
 
+/// (upstream, package) → what its metadata says of a package that stays there, until a sync takes it up.
+const PROMISES: Table<(String, Digest), Described> = Table::new("feeds.promise");
+
 /// What a sync reads that the end of the program cut off.
 pub const INTERRUPTED: &str = "interrupted";
 
@@ -35,6 +38,8 @@ pub const INTERRUPTED: &str = "interrupted";
 const CACHE_SECONDS: i64 = 7 * 24 * 3600;
 /// Most cached packages dropped in one transaction.
 const CACHE_PAGE: usize = 500;
+/// Promises read in one go.
+const PROMISES_PAGE: usize = 500;
 
 /// A text that no answer and no log line shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +71,9 @@ pub struct Definition {
     /// Seconds between syncs; 0 for none by itself.
     #[serde(default)]
     pub interval: u64,
+    /// When its packages are fetched.
+    #[serde(default)]
+    pub policy: Policy,
     /// Sent to the upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -75,6 +83,17 @@ pub struct Definition {
     /// Sent to the upstream.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
+}
+
+/// When packages are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// By the sync.
+    #[default]
+    Immediate,
+    /// Each at its first request.
+    OnDemand,
 }
 
 /// An upstream.
@@ -197,6 +216,8 @@ pub struct Counts {
     pub downloaded_bytes: u64,
     /// Files that were here already.
     pub reused_files: u64,
+    /// Files that stay with the upstream until somebody asks for them; the others do not count them.
+    pub left_files: u64,
 }
 
 /// A fetched package that no set has yet.
@@ -206,6 +227,14 @@ struct Cached {
     fragments: Fragments,
     facts: Facts,
     since: Time,
+}
+
+/// A package that no set has yet, by what metadata says of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Described {
+    package: Package,
+    fragments: Fragments,
+    facts: Facts,
 }
 
 /// The holder of what was fetched for a sync that has not ended well yet.
@@ -271,7 +300,8 @@ pub fn redefine(tx: &WriteTx, name: &str, definition: &Definition, now: Time) ->
     if old == definition {
         return Ok(upstream);
     }
-    if old.path != definition.path || old.key != definition.key || old.arch != definition.arch {
+    let same_files = old.path == definition.path && old.arch == definition.arch && old.policy == definition.policy;
+    if !same_files || old.key != definition.key {
         upstream.mark = None;
     }
     if old.path != definition.path {
@@ -301,7 +331,7 @@ pub fn delete(tx: &WriteTx, hand: Hand, name: &str) -> Result<()> {
     for ((_, alias), _) in ALIASES.all(tx, (name,))? {
         ALIASES.remove(tx, (name, alias.as_str()))?;
     }
-    Ok(())
+    forget_promises(tx, name)
 }
 
 /// Notes how a sync stands, unless its upstream is gone or another sync has taken its place; answers whether it was noted.
@@ -423,6 +453,36 @@ pub fn cache(tx: &WriteTx, new: &Prepared, now: Time) -> Result<()> {
     let cached =
         Cached { package: new.package.clone(), fragments: new.fragments.clone(), facts: new.facts.clone(), since: now };
     CACHE.put(tx, new.digest, &cached)
+}
+
+/// Keeps what an upstream's metadata says of a package that stays there, until a sync of that upstream ends well.
+pub fn promise(tx: &WriteTx, name: &str, new: &Prepared) -> Result<()> {
+    let described =
+        Described { package: new.package.clone(), fragments: new.fragments.clone(), facts: new.facts.clone() };
+    PROMISES.put(tx, (name, new.digest), &described)
+}
+
+/// What an upstream's metadata says of a package that stays there.
+pub fn promised(tx: &impl Read, name: &str, digest: &Digest) -> Result<Option<Prepared>> {
+    Ok(PROMISES.get(tx, (name, digest))?.map(|described| Prepared {
+        digest: *digest,
+        package: described.package,
+        fragments: described.fragments,
+        facts: described.facts,
+    }))
+}
+
+/// Forgets what an upstream's metadata said, because it was taken up or is not true any more.
+pub fn forget_promises(tx: &WriteTx, name: &str) -> Result<()> {
+    loop {
+        let page = PROMISES.page(tx, (name,), None, PROMISES_PAGE)?;
+        for ((_, digest), _) in &page {
+            PROMISES.remove(tx, (name, digest))?;
+        }
+        if page.len() < PROMISES_PAGE {
+            return Ok(());
+        }
+    }
 }
 
 /// What kind of package is cached under this digest.

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::feeds::entry;
 use crate::feeds::links::Base;
 use crate::feeds::model::sets::Hand;
-use crate::feeds::model::{Set, follow};
+use crate::feeds::model::{Set, absent, follow};
 use crate::feeds::rules;
 use crate::feeds::sync::{LONGEST_WAIT, Syncs, is_open};
 use crate::feeds::upstream::{self, State, Sync, Upstream};
@@ -223,9 +223,10 @@ fn wait_for(app: &App, name: &str, id: &str, wait: Option<Duration>) -> Result<(
 
 /// An upstream as it is shown: never its password or headers.
 fn look(app: &App, name: &str) -> Result<Value> {
-    let (upstream, sync) = app.store.read(|tx| {
+    let (upstream, sync, absent) = app.store.read(|tx| {
         let upstream = upstream::get(tx, name)?.ok_or_else(|| upstream::unknown(name))?;
-        Ok((upstream, upstream::last_sync(tx, name)?))
+        let absent = absent::count(tx, &Set::Upstream(name.to_owned()).holder())?;
+        Ok((upstream, upstream::last_sync(tx, name)?, absent))
     })?;
     let definition = &upstream.definition;
     Ok(json!({
@@ -243,6 +244,8 @@ fn look(app: &App, name: &str) -> Result<Value> {
         "allow_expired": definition.allow_expired,
         "arch": definition.arch,
         "interval": definition.interval,
+        "policy": definition.policy,
+        "absent": absent,
     }))
 }
 

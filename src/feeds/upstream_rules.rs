@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::feeds::model::Type;
 use crate::feeds::sync::run;
 use crate::feeds::sync::signature;
-use crate::feeds::upstream::{Definition, Secret};
+use crate::feeds::upstream::{Definition, Policy, Secret};
 use crate::formats::index::release::is_architecture;
 
 /// The longest pause between syncs: ten years.
@@ -32,6 +32,7 @@ pub fn definition(given: &Map<String, Value>, old: Option<&Definition>) -> Resul
             allow_expired: false,
             arch: Vec::new(),
             interval: 0,
+            policy: Policy::Immediate,
             username: None,
             password: None,
             headers: Default::default(),
@@ -99,11 +100,14 @@ fn options(given: &Map<String, Value>, definition: &mut Definition) -> Result<()
             definition.headers.insert(name, Secret(value));
         }
     }
-    match given.get("policy") {
-        None | Some(Value::Null) => Ok(()),
-        Some(Value::String(policy)) if policy == "immediate" => Ok(()),
-        _ => Err(Error::invalid("policy must be immediate: packages are fetched by the sync")),
-    }
+    definition.policy = match given.get("policy") {
+        None => definition.policy,
+        Some(Value::Null) => Policy::Immediate,
+        Some(Value::String(word)) if word == "immediate" => Policy::Immediate,
+        Some(Value::String(word)) if word == "on_demand" => Policy::OnDemand,
+        Some(_) => return Err(Error::invalid("policy must be immediate or on_demand")),
+    };
+    Ok(())
 }
 
 fn text(name: &str, value: &Value, longest: usize) -> Result<Option<String>> {
@@ -146,7 +150,7 @@ mod tests {
         assert_eq!((first.kind, first.path.as_str(), first.interval), (Type::Apt, "http://h/d s main", 0));
         let given = json!({
             "interval": 60, "arch": ["b", "a", "a"], "username": "u", "password": "p", "headers": {"X-A": "b"},
-            "allow_expired": true, "policy": "immediate", "unknown": [1]
+            "allow_expired": true, "policy": "on_demand", "unknown": [1]
         });
         let second = read(given, Some(&first)).unwrap();
         assert_eq!((second.path.as_str(), second.interval), ("http://h/d s main", 60));
@@ -154,6 +158,13 @@ mod tests {
         assert!(second.allow_expired && !format!("{second:?}").contains("\"p\""));
         let third =
             read(json!({"username": null, "password": "", "headers": null, "arch": null}), Some(&second)).unwrap();
+        assert_eq!(
+            (first.policy, second.policy, third.policy),
+            (Policy::Immediate, Policy::OnDemand, Policy::OnDemand)
+        );
+        for back in [json!({"policy": "immediate"}), json!({"policy": null})] {
+            assert_eq!(read(back, Some(&third)).unwrap().policy, Policy::Immediate);
+        }
         assert_eq!((third.username, third.password, third.headers.len(), third.arch.len()), (None, None, 0, 0));
     }
 
@@ -181,6 +192,7 @@ mod tests {
             json!({"type": "yum", "path": "http://h", "headers": {"a": "x\ny"}}),
             json!({"type": "yum", "path": "http://h", "username": "a:b"}),
             json!({"type": "yum", "path": "http://h", "policy": "sometimes"}),
+            json!({"type": "yum", "path": "http://h", "policy": true}),
         ];
         for given in cases {
             assert_eq!(read(given.clone(), None).unwrap_err().kind, Kind::Invalid, "{given}");

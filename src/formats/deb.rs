@@ -47,7 +47,11 @@ impl Deb {
         self.source.as_deref().unwrap_or(&self.name)
     }
 
-    fn from_control(control: Paragraph) -> Result<Deb, Fault> {
+    /// From the fields of a control file, or of a stanza of `Packages`.
+    ///
+    /// # Errors
+    /// When a field that every package has is missing or malformed.
+    pub fn from_control(control: Paragraph) -> Result<Deb, Fault> {
         let field = |name: &str| -> Result<String, Fault> {
             let value = control.filled(name).ok_or_else(|| Fault::bad(format!("the field {name} is missing")))?;
             Ok(value.to_owned())

@@ -11,9 +11,10 @@ use super::connection::{Connection, Job, Turn, guarded};
 use super::head::{BodyLength, Head};
 use super::lanes::Direction;
 use super::request::Body;
-use super::response::{Bytes, Context, Framing, Payload, Response, Source};
+use super::response::{Bytes, Context, Framing, Payload, Response, Source, status};
 use super::stream::{Stream, is_waiting};
 use super::{Access, Method, Service};
+use crate::error::{Error, Kind};
 
 /// Up to this size a source is read at once, and head and body leave together in one write.
 const SMALL: u64 = 64 * 1024;
@@ -138,7 +139,7 @@ impl Outgoing {
     pub(super) fn is_large(&self) -> bool {
         match &self.body {
             Behind::Nothing | Behind::Bytes(..) => false,
-            Behind::Source { at, end, .. } => end - at > SMALL,
+            Behind::Source { source, at, end } => end - at > SMALL || source.waits(),
             Behind::Stream { .. } => true,
         }
     }
@@ -163,7 +164,12 @@ impl Outgoing {
             *at += count as u64;
             self.in_ready += count as u64;
             block = block.get_mut(count..).unwrap_or_default();
+            if source.waits() {
+                break;
+            }
         }
+        let unused = block.len();
+        self.ready.truncate(self.ready.len() - unused);
         if at == end {
             self.body = Behind::Nothing;
         }
@@ -306,9 +312,22 @@ impl<S: Service> Connection<S> {
     fn begin(self: Box<Self>, mut outgoing: Outgoing, rest: &[u8], buffer: &mut Vec<u8>) -> Turn<S> {
         if let Err(error) = outgoing.prepare(&self.stream) {
             let Outgoing { exchange, after, .. } = outgoing;
-            log::error!("request {}: the answer could not be read: {error}", exchange.number);
-            let message = format!("Internal error (request {})", exchange.number);
-            let response = self.engine().refusal(exchange.head.as_ref(), 500, &message);
+            let response = match error.downcast::<Error>() {
+                // What the source waited for does not come, and says why.
+                Ok(error) if error.kind != Kind::Internal => {
+                    let response = self.engine().refusal(exchange.head.as_ref(), status(error.kind), &error.message);
+                    match (error.kind, error.retry_after) {
+                        (Kind::Busy, seconds) => response.header("Retry-After", seconds.unwrap_or(1).to_string()),
+                        _ => response,
+                    }
+                }
+                error => {
+                    let error = error.map_or_else(|error| error.to_string(), |error| format!("{error:?}"));
+                    log::error!("request {}: the answer could not be read: {error}", exchange.number);
+                    let message = format!("Internal error (request {})", exchange.number);
+                    self.engine().refusal(exchange.head.as_ref(), 500, &message)
+                }
+            };
             outgoing = Outgoing::new(response, exchange, after, Vec::new());
             if outgoing.is_large() {
                 outgoing.body = Behind::Nothing;

@@ -409,6 +409,10 @@ impl Source for ByteRanges {
         }
         Ok(filled)
     }
+
+    fn waits(&self) -> bool {
+        self.source.waits()
+    }
 }
 
 #[cfg(test)]

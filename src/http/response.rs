@@ -34,6 +34,12 @@ pub trait Source: Send {
     /// Reads up to `buf.len()` bytes from `offset` on; 0 only at or behind the end. An error breaks the transfer off.
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Whether reading may have to wait for more than the disk: such bytes are sent by the transfer lane, however few, and
+    /// leave as they come.
+    fn waits(&self) -> bool {
+        false
+    }
+
     /// The plain file when its bytes may leave unchecked, so that the system can send it by itself.
     fn file(&self) -> Option<&File> {
         None
@@ -375,6 +381,7 @@ pub const fn status(kind: Kind) -> u16 {
         Kind::TooLarge => 413,
         Kind::Throttled => 429,
         Kind::Internal => 500,
+        Kind::Gateway => 502,
         Kind::Busy => 503,
         Kind::Quota => 507,
     }

@@ -26,6 +26,7 @@ pub fn error_response(error: &Error) -> Response {
         Kind::TooLarge => "Package too large",
         Kind::Throttled => "Too many requests",
         Kind::Busy => "Busy",
+        Kind::Gateway => "Bad gateway",
         Kind::Quota => "Insufficient storage",
         Kind::Internal => return json_error(500, "", &error.message),
     };

@@ -46,6 +46,7 @@ pub use open::{OpenError, Options};
 pub use patchwork::Patchwork;
 pub use schema::INFO;
 pub use stage::{Loose, Stage, Staged};
+pub use sys::read_at as read_file_at;
 pub use verify::{Catalog, Verdict, VerifyOptions, verify};
 
 /// How long an upload waits for deleted blobs to go before it is told that there is no room.

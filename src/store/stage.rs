@@ -66,6 +66,14 @@ impl Stage {
         self.written
     }
 
+    /// A second handle, to read what is written so far.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn reader(&self) -> io::Result<File> {
+        File::open(&self.path)
+    }
+
     /// Copies what `reader` still holds, at most `limit` bytes of it; answers how many there were.
     ///
     /// Errors: `TooLarge` beyond the limit, `Quota` when the disk has no room, `Busy` when it fails otherwise,

@@ -118,7 +118,7 @@ pub(super) fn start_write_back(file: &File, offset: u64, length: u64) {
 }
 
 /// Reads at an offset, wherever the file's own position is.
-pub(super) fn read_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+pub fn read_at(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_at(file, buf, offset);
     #[cfg(windows)]

@@ -3,7 +3,9 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Browser, Server } from './harness.js';
@@ -95,6 +97,46 @@ test('an upstream that is a directory: copied, shown, published', async () => {
       }
       await page.close_();
     }
+  }
+});
+
+test('an upstream whose packages come at first use', async () => {
+  const text = 'fetched when it is asked for';
+  const sum = createHash('sha256').update(text).digest('hex');
+  const source = createServer((request, answer) => {
+    const found = { '/SHA256SUMS': `${sum}  late.txt\n`, '/late.txt': text }[request.url];
+    answer.writeHead(found ? 200 : 404, { 'Content-Length': Buffer.byteLength(found ?? '') }).end(found);
+  });
+  await new Promise((resolve) => { source.listen(0, '127.0.0.1', resolve); });
+  try {
+    const page = await browser.open(server);
+    await page.visit('#/repositories');
+    await page.getByRole('button', { name: 'New upstream' }).first().click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Name', { exact: true }).fill('late');
+    await dialog.getByLabel('Type').selectOption('dir');
+    await dialog.getByLabel('Source').fill(`http://127.0.0.1:${source.address().port}/`);
+    await dialog.getByLabel('Fetch packages').selectOption('At first use');
+    await page.judge('upstream-on-demand-new');
+    await dialog.getByRole('button', { name: 'Create and sync' }).click();
+    await page.locator('.page-head').getByText('1 of them not fetched yet').waitFor();
+    await page.getByRole('tab', { name: 'Contents' }).click();
+    await page.locator('.badge', { hasText: 'Not fetched yet' }).waitFor();
+    await page.judge('upstream-on-demand');
+    await page.getByRole('link', { name: 'late.txt' }).click();
+    await page.getByRole('heading', { level: 1, name: 'late.txt' }).waitFor();
+    await page.judge('package-not-fetched');
+    const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Fetch and download' }).click()]);
+    assert.equal(readFileSync(await saved.path(), 'utf8'), text);
+    await page.visit('#/upstreams/late');
+    await page.locator('.page-head').getByText('Fetched at first use').waitFor();
+    assert.equal((await (await fetch(`${server.base}/upstream/late`)).json()).absent, 0);
+    await page.visit(`#/artifact/${sum}`);
+    await page.getByRole('heading', { name: 'Copy of an upstream late' }).waitFor();
+    await page.close_();
+  } finally {
+    source.closeAllConnections();
+    source.close();
   }
 });
 

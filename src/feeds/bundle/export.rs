@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::feeds::model::repos::{self, Repo};
-use crate::feeds::model::{Member, Set, history, packages, sets};
+use crate::feeds::model::{Member, Set, absent, history, packages, sets};
 use crate::feeds::{Desk, desk, options, rules};
 use crate::http::{FileAnswer, Request, Response, Source, serve_file};
 use crate::identity::Principal;
@@ -144,6 +144,16 @@ fn base(
     Ok((Base { generation: since, digest: history::fingerprint(&had) }, had))
 }
 
+/// A bundle is whole or none.
+fn not_here(name: &str, missing: u64) -> Error {
+    let (packages, them) = if missing == 1 { ("1 package", "it") } else { (&*format!("{missing} packages"), "them") };
+    Error::conflict(format!(
+        "{packages} of repo {} were never fetched from their upstream, so a bundle would not be whole: have the upstream \
+         fetch {them} with its sync (policy immediate), then export again",
+        rules::shown(name)
+    ))
+}
+
 impl Bundle {
     fn new(desk: &Desk, name: &str, since: Option<u64>) -> Result<Bundle> {
         let (repo, manifest, had, crcs) = desk.store.read(|tx| {
@@ -153,6 +163,10 @@ impl Bundle {
                 Some(since) => base(tx, &own, &repo, &members, since).map(|(base, had)| (Some(base), had))?,
                 None => (None, BTreeSet::new()),
             };
+            let missing = absent::count_of(tx, members.keys().filter(|digest| !had.contains(digest)))?;
+            if missing > 0 {
+                return Err(not_here(name, missing));
+            }
             let (mut lines, mut crcs) = (Vec::with_capacity(members.len()), HashMap::new());
             for (digest, member) in &members {
                 let package = packages::get(tx, digest)?.ok_or_else(|| rules::unknown_package(&digest.to_hex()))?;

@@ -10,7 +10,7 @@ use super::rules::{self, Here};
 use super::unzip::{Name, Taker};
 use crate::error::{Error, Kind, Result};
 use crate::feeds::Desk;
-use crate::feeds::model::{Set, history, keys, packages, repos, sets};
+use crate::feeds::model::{Set, absent, history, keys, packages, repos, sets};
 use crate::feeds::rules::shown;
 use crate::formats::compress::{Bounds, Compression, Decoder};
 use crate::formats::openpgp::{Certificates, issuers};
@@ -47,7 +47,7 @@ pub(super) struct Judged {
 /// A whole bundle, checked, its new files put aside.
 pub(super) struct Parcel {
     pub(super) judged: Judged,
-    /// Packages that are not known here.
+    /// Packages whose bytes are not here.
     pub(super) packages: BTreeMap<Digest, Loose>,
     /// Metadata that is passed through.
     pub(super) extra: BTreeMap<Digest, Loose>,
@@ -154,7 +154,8 @@ impl<'a> Incoming<'a> {
             let sentence = format!("{directory}{digest} is larger than the limit of {}", human(limit));
             return Err(Error::new(Kind::TooLarge, sentence));
         }
-        let known = !extra && self.desk.store.read(|tx| packages::is_known(tx, &digest))?;
+        let is_here = |tx: &ReadTx| Ok(packages::is_known(tx, &digest)? && !absent::is_absent(tx, &digest)?);
+        let known = !extra && self.desk.store.read(is_here)?;
         let (received, loose) = match known {
             true => (hash(bytes)?, None),
             false => {

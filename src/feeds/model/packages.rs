@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{self, Holder};
 use crate::clock::Time;
 use crate::error::{Error, Result};
-use crate::feeds::model::{Package, Set};
+use crate::feeds::model::{Package, PackageType, Set, absent};
 use crate::feeds::rules;
 use crate::formats::Facts;
 use crate::ids::Digest;
@@ -111,7 +111,30 @@ pub fn admit(tx: &WriteTx, new: &Prepared, now: Time) -> Result<()> {
             FRAGMENTS.put(tx, new.digest, &new.fragments)?;
         }
     }
+    absent::arrive(tx, &new.digest)
+}
+
+/// What bytes that have come say of a package that was listed by its name alone: from now on it is known by that. A
+/// package of which anything more was said keeps what is published of it.
+pub fn recognise(tx: &WriteTx, new: &Prepared) -> Result<()> {
+    let old = PACKAGES.get(tx, new.digest)?;
+    let same_name = |old: &Package| old.kind == PackageType::File && old.filename == new.package.filename;
+    if new.package.kind != PackageType::File && old.as_ref().is_some_and(same_name) {
+        PACKAGES.put(tx, new.digest, &new.package)?;
+        FRAGMENTS.put(tx, new.digest, &new.fragments)?;
+    }
     Ok(())
+}
+
+/// Makes a package known whose bytes are not here; something must hold it in the same transaction ([`super::sets::apply`]).
+pub fn promise(tx: &WriteTx, new: &Prepared) -> Result<()> {
+    if !PACKAGES.has(tx, new.digest)? {
+        PACKAGES.put(tx, new.digest, &new.package)?;
+        if new.fragments != Fragments::default() {
+            FRAGMENTS.put(tx, new.digest, &new.fragments)?;
+        }
+    }
+    absent::promise(tx, &new.digest, new.package.size, &new.package.filename, &new.facts)
 }
 
 /// The package with this digest.
@@ -145,7 +168,7 @@ pub fn upload(tx: &WriteTx, digest: &Digest, filename: &str, who: &str, now: Tim
 
 /// The labels of the sets that hold a package: `repo/N`, `upstream/M`, `snapshot/N@S`.
 pub fn used_by(tx: &impl Read, digest: &Digest) -> Result<Vec<String>> {
-    let holders = catalog::holders(tx, digest)?.into_iter().map(|held| held.label);
+    let holders = absent::holders(tx, digest)?.into_iter();
     let mut labels = Vec::new();
     for holder in holders.filter(|holder| ["upstream", "repo", "snapshot"].contains(&holder.kind())) {
         labels.push(format!("{}/{}", holder.kind(), holder.parts().concat()));
@@ -172,7 +195,7 @@ pub fn remove(store: &Store, tx: &WriteTx, digest: &Digest) -> Result<()> {
 /// Forgets a package that no upstream, repo, snapshot or upload lists any more.
 pub(super) fn drop_unlisted(tx: &WriteTx, digest: &Digest) -> Result<()> {
     for kind in LISTING {
-        if catalog::is_held_by_kind(tx, digest, kind)? {
+        if absent::is_held_by_kind(tx, digest, kind)? {
             return Ok(());
         }
     }
@@ -200,10 +223,10 @@ pub fn put_crcs(tx: &WriteTx, crcs: &[(Digest, u32)]) -> Result<()> {
 /// The names of a kind of set that hold a package.
 pub fn holders(tx: &impl Read, digest: &Digest) -> Result<(Vec<String>, Vec<String>)> {
     let (mut upstreams, mut repos) = (Vec::new(), Vec::new());
-    for held in catalog::holders(tx, digest)? {
-        match held.label.kind() {
-            "upstream" => upstreams.push(held.label.parts().concat()),
-            "repo" => repos.push(held.label.parts().concat()),
+    for holder in absent::holders(tx, digest)? {
+        match holder.kind() {
+            "upstream" => upstreams.push(holder.parts().concat()),
+            "repo" => repos.push(holder.parts().concat()),
             _ => {}
         }
     }
@@ -212,7 +235,7 @@ pub fn holders(tx: &impl Read, digest: &Digest) -> Result<(Vec<String>, Vec<Stri
 
 /// What `digest` is in `set`'s words, when the set lists it.
 pub fn is_listed_in(tx: &impl Read, digest: &Digest, set: &Set) -> Result<bool> {
-    catalog::holds(tx, &set.holder(), digest)
+    absent::holds(tx, &set.holder(), digest)
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog;
 use crate::clock::Time;
 use crate::error::{Error, Result};
-use crate::feeds::model::{Change, Counts, Extra, Extras, Member, Set, packages};
+use crate::feeds::model::{Change, Counts, Extra, Extras, Member, Set, absent, packages};
 use crate::ids::Digest;
 use crate::store::Store;
 use crate::store::table::{KeyFor, PrefixOf, Read, Table, WriteTx};
@@ -91,14 +90,14 @@ pub fn apply(tx: &WriteTx, hand: Hand, set: &Set, change: &Change) -> Result<Cou
                 Some(_) => None,
             };
             let name = name.or(own.as_deref()).unwrap_or_default();
-            catalog::hold(tx, digest, name, &holder, true, hand.who, hand.now)?;
+            absent::hold(tx, digest, name, &holder, hand.who, hand.now)?;
         }
         MEMBERS.put(tx, key, member)?;
     }
     for digest in &change.removed {
         if MEMBERS.remove(tx, (label.as_str(), digest))? {
             counts.removed += 1;
-            catalog::release(hand.store, tx, digest, &holder)?;
+            absent::release(hand.store, tx, digest, &holder)?;
             packages::drop_unlisted(tx, digest)?;
         }
     }

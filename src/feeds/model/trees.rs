@@ -12,7 +12,7 @@ use crate::clock::Time;
 use crate::error::Result;
 use crate::feeds::model::repos::{self, Snapshot};
 use crate::feeds::model::sets::{self, Hand};
-use crate::feeds::model::{Set, history};
+use crate::feeds::model::{Set, absent, history};
 use crate::ids::Digest;
 use crate::store::table::{Read, Table, WriteTx};
 
@@ -262,11 +262,14 @@ fn retire(tx: &WriteTx, name: &str, path: &str, generation: u64) -> Result<()> {
 /// Holds a blob for one generation of a tree.
 fn keep(tx: &WriteTx, hand: Hand, digest: &Digest, tree: &str, generation: u64) -> Result<()> {
     let holder = Holder::repo_index(tree, generation);
-    match catalog::holds(tx, &holder, digest)? {
+    match absent::holds(tx, &holder, digest)? {
         true => Ok(()),
         false => {
-            let name = catalog::get(tx, digest)?.map(|artifact| artifact.first_name).unwrap_or_default();
-            catalog::hold(tx, digest, &name, &holder, true, hand.who, hand.now)
+            let name = match absent::get(tx, digest)? {
+                Some(absent) => Some(absent.filename),
+                None => catalog::get(tx, digest)?.map(|artifact| artifact.first_name),
+            };
+            absent::hold(tx, digest, &name.unwrap_or_default(), &holder, hand.who, hand.now)
         }
     }
 }
@@ -298,7 +301,7 @@ pub fn expire(tx: &WriteTx, hand: Hand, name: &str, generation: u64) -> Result<V
     PAST.remove(tx, (name, generation))?;
     let holder = Holder::repo_index(name, generation);
     let held = catalog::held_by(tx, &holder, None, usize::MAX)?;
-    catalog::release_all(hand.store, tx, &holder)?;
+    absent::release_all(hand.store, tx, &holder)?;
     Ok(held)
 }
 
@@ -310,7 +313,7 @@ pub fn remove_repo(tx: &WriteTx, hand: Hand, name: &str, current: u64) -> Result
     for ((_, generation), _) in PAST.all(tx, (name,))? {
         expire(tx, hand, name, generation)?;
     }
-    catalog::release_all(hand.store, tx, &Holder::repo_index(name, current))?;
+    absent::release_all(hand.store, tx, &Holder::repo_index(name, current))?;
     for ((_, path), _) in FILES.all(tx, (name,))? {
         FILES.remove(tx, (name, path.as_str()))?;
     }
@@ -356,6 +359,6 @@ pub fn remove_snapshot(tx: &WriteTx, hand: Hand, repo: &str, name: &str) -> Resu
         FILES.remove(tx, (tree.as_str(), path.as_str()))?;
     }
     sets::clear(tx, hand, &Set::Snapshot(repo.to_owned(), name.to_owned()))?;
-    catalog::release_all(hand.store, tx, &Holder::repo_index(&tree, 0))?;
+    absent::release_all(hand.store, tx, &Holder::repo_index(&tree, 0))?;
     Ok(true)
 }

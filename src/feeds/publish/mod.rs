@@ -14,7 +14,7 @@ use crate::feeds::model::packages::{self, Prepared};
 use crate::feeds::model::repos::{self, Import, Options, Repo};
 use crate::feeds::model::sets::{self, Hand};
 use crate::feeds::model::trees::{self, Edition, File, Gone};
-use crate::feeds::model::{Change, Counts, Extras, Member, Package, Set, Type};
+use crate::feeds::model::{Change, Counts, Extras, Member, Package, Set, Type, absent};
 use crate::feeds::{Desk, follow, rules};
 use crate::formats::Facts;
 use crate::ids::Digest;
@@ -170,6 +170,7 @@ impl Draft<'_> {
 pub fn publish(desk: &Desk, mut wanted: Wanted) -> Result<Outcome> {
     let now = desk.clock.now();
     let set = Set::Repo(wanted.name.clone());
+    let arrived = leave_known(desk, &mut wanted)?;
     move_component(desk, &mut wanted, &set)?;
     if wanted.options.retain.is_some() {
         retain::apply(desk, &mut wanted, now)?;
@@ -178,7 +179,8 @@ pub fn publish(desk: &Desk, mut wanted: Wanted) -> Result<Outcome> {
         let same_extras = desk.store.read(|tx| sets::extras(tx, &set))? == wanted.extras;
         if !wanted.always && wanted.change.is_empty() && same_extras && old.options == wanted.options {
             let counts = Counts { packages: old.packages, ..Counts::default() };
-            return Ok(Outcome { repo: old.clone(), counts, changed: false });
+            let outcome = Outcome { repo: old.clone(), counts, changed: false };
+            return take_in(desk, wanted.staged, arrived, now).map(|()| outcome);
         }
     }
     let moved = desk.store.read(|tx| moved(tx, &wanted, &set))?;
@@ -212,9 +214,37 @@ pub fn publish(desk: &Desk, mut wanted: Wanted) -> Result<Outcome> {
         arrival.import
     });
     let (name, followed) = (wanted.name.clone(), wanted.old.as_ref().and_then(|old| old.options.follow.clone()));
-    let outcome = commit(desk, wanted, Next { repo, edition, made, step, import }, files, now)?;
+    let outcome = commit(desk, wanted, Next { repo, edition, made, arrived, step, import }, files, now)?;
     follow::published(desk, &name, outcome.repo.options.follow != followed);
     Ok(outcome)
+}
+
+/// Takes packages that are known already out of those to be made known: what is known of them stays. Answers them with
+/// the number of their bytes, for those that were listed before they were here.
+fn leave_known(desk: &Desk, wanted: &mut Wanted) -> Result<Vec<(Digest, u64)>> {
+    let known = desk.store.read(|tx| {
+        let mut known = Vec::new();
+        for (digest, new) in &wanted.prepared {
+            if packages::is_known(tx, digest)? {
+                known.push((*digest, new.package.size));
+            }
+        }
+        Ok(known)
+    })?;
+    for (digest, _) in &known {
+        wanted.prepared.remove(digest);
+    }
+    Ok(known)
+}
+
+/// Has the bytes of packages that were listed before they were here; nothing else changes.
+fn take_in(desk: &Desk, mut files: Vec<Staged>, arrived: Vec<(Digest, u64)>, now: Time) -> Result<()> {
+    files.retain(|file| arrived.iter().any(|(digest, _)| *digest == file.digest));
+    if files.is_empty() {
+        return Ok(());
+    }
+    desk.store
+        .shelve(files, move |tx| arrived.iter().try_for_each(|(digest, size)| absent::admit(tx, digest, *size, now)))
 }
 
 /// Which packages come and which go.
@@ -326,13 +356,15 @@ struct Next {
     repo: Repo,
     edition: Edition,
     made: Vec<(Digest, u64, String)>,
+    /// Known packages whose bytes come now.
+    arrived: Vec<(Digest, u64)>,
     step: Step,
     import: Option<Import>,
 }
 
 fn commit(desk: &Desk, wanted: Wanted, next: Next, files: Vec<Staged>, now: Time) -> Result<Outcome> {
     let store = desk.store.clone();
-    let Next { repo, edition, made, step, import } = next;
+    let Next { repo, edition, made, arrived, step, import } = next;
     let outcome = repo.clone();
     let Wanted { name, old, change, extras, prepared, uploaded, who, address, beside, .. } = wanted;
     let counts = desk.store.shelve(files, move |tx| {
@@ -350,6 +382,9 @@ fn commit(desk: &Desk, wanted: Wanted, next: Next, files: Vec<Staged>, now: Time
         }
         for new in prepared.values() {
             packages::admit(tx, new, now)?;
+        }
+        for (digest, size) in &arrived {
+            absent::admit(tx, digest, *size, now)?;
         }
         for (digest, size, name) in &made {
             catalog::admit(tx, digest, *size, &Facts::default(), name, now)?;

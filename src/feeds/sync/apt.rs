@@ -3,8 +3,10 @@
 use super::failure::{Failure, Outcome, in_file};
 use super::place::{base_name, relative};
 use super::plan::{Collector, Plan, Reading, Wanted, believable, fetch_index, open_index};
+use super::promise::Promises;
 use super::signature;
 use super::source::{At, Small, TOP};
+use crate::feeds::package::Said;
 use crate::formats::index::packages::Packages;
 use crate::formats::index::release::{IndexFile, Line, Part, Release, read_release};
 use crate::formats::index::{Algorithm, Checksum};
@@ -217,7 +219,10 @@ fn read_packages(
     files: &mut Collector,
 ) -> Outcome<()> {
     let arch = &reading.upstream.definition.arch;
-    for stanza in Packages::new(open_index(index, name)?) {
+    let on_demand = reading.on_demand();
+    let mut promises = Promises::new(reading);
+    let opened = open_index(index, name)?;
+    for stanza in if on_demand { Packages::with_text(opened) } else { Packages::new(opened) } {
         let stanza = stanza.map_err(in_file(name))?;
         reading.source.check()?;
         if !arch.is_empty() && stanza.arch != "all" && !arch.contains(&stanza.arch) {
@@ -229,7 +234,7 @@ fn read_packages(
         if checksum.algorithm < Algorithm::Sha256 {
             return Err(Failure::Failed(format!("{filename}: the index states no SHA-256")));
         }
-        files.add(Wanted {
+        let wanted = Wanted {
             at: At::Path(format!("{below}{filename}"), written),
             checksum: Some(checksum),
             size: stanza.size,
@@ -237,7 +242,11 @@ fn read_packages(
             component: component.clone(),
             seen: None,
             stamp: None,
-        })?;
+        };
+        if on_demand {
+            promises.add(&wanted, Said::Deb(stanza.text))?;
+        }
+        files.add(wanted)?;
     }
-    Ok(())
+    promises.flush()
 }

@@ -130,16 +130,40 @@ fn tree(reading: &Reading, local: &Local, seen: &BTreeMap<String, Seen>) -> Outc
             other => other,
         })?;
         verify(reading, &sums)?;
-        let files = listing::read_sums(&String::from_utf8_lossy(&sums)).map_err(in_file(SUMS))?;
-        let sums: BTreeMap<String, File> = files.into_iter().map(|file| (file.name.clone(), file)).collect();
+        let mut sums = signed_sums(listing::read_sums(&String::from_utf8_lossy(&sums)).map_err(in_file(SUMS))?)?;
+        for wanted in &plan.wanted {
+            // One that is there and not named is no content; one that is named has to be there.
+            if let Some(listed) = wanted.names.first().and_then(|name| sums.get_mut(name)) {
+                listed.1 = true;
+            }
+        }
+        if let Some((name, _)) = sums.iter().find(|(_, (_, there))| !there) {
+            return Err(Failure::Failed(format!("{name}: {SUMS} names it, and it is not there")));
+        }
         plan.wanted.retain(|wanted| wanted.names.first().is_some_and(|name| sums.contains_key(name)));
         for wanted in &mut plan.wanted {
             let listed = wanted.names.first().and_then(|name| sums.get(name));
-            wanted.checksum = listed.and_then(|file| file.checksum.clone());
+            wanted.checksum = listed.and_then(|(file, _)| file.checksum.clone());
         }
         plan.verified = true;
     }
     Ok(plan)
+}
+
+/// The content that a list of sums names, by path, each still to be found.
+fn signed_sums(files: Vec<File>) -> Outcome<BTreeMap<String, (File, bool)>> {
+    let mut sums: BTreeMap<String, (File, bool)> = BTreeMap::new();
+    for file in files {
+        let path = relative(&file.name.replace('%', "%25"))?;
+        if !is_content(&path) {
+            continue;
+        }
+        if sums.get(&path).is_some_and(|(known, _)| known.checksum != file.checksum) {
+            return Err(Failure::Failed(format!("{path}: it is listed twice, with two checksums")));
+        }
+        sums.insert(path, (file, false));
+    }
+    Ok(sums)
 }
 
 /// Every file that the pages of a web server link to.

@@ -20,11 +20,14 @@ use crate::store::table::WriteTx;
 
 mod apt;
 mod dir;
+mod errand;
 mod failure;
+pub mod fetch;
 mod local;
 mod place;
 mod plan;
 mod progress;
+mod promise;
 mod proxy;
 pub(super) mod run;
 mod schedule;
@@ -61,6 +64,7 @@ pub struct Syncs {
     running: Mutex<HashMap<String, Arc<Progress>>>,
     ended: Condvar,
     schedule: schedule::Schedule,
+    fetches: fetch::Fetches,
 }
 
 impl Syncs {
@@ -87,6 +91,7 @@ impl Syncs {
             running: Mutex::default(),
             ended: Condvar::new(),
             schedule: schedule::Schedule::default(),
+            fetches: fetch::Fetches::default(),
         });
         let weak = Arc::downgrade(&syncs);
         jobs.register_apart(KIND, WIDTH, move |context| match weak.upgrade() {

@@ -6,7 +6,7 @@ use std::io::{BufReader, Read, Write};
 
 use super::failure::{Failure, Outcome};
 use super::source::{At, Source, mismatch};
-use crate::feeds::upstream::{Mark, Seen, Upstream};
+use crate::feeds::upstream::{Mark, Policy, Seen, Upstream};
 use crate::formats::compress::{Bounds, Compression, Decoder};
 use crate::formats::index::{Algorithm, Checksum, Hasher};
 use crate::ids::Digest;
@@ -21,6 +21,8 @@ pub(super) const LARGEST_INDEX: u64 = 4 << 30;
 pub(super) struct Reading<'a> {
     /// Where it lies.
     pub(super) source: &'a Source,
+    /// What it is called.
+    pub(super) name: &'a str,
     /// What is known of it.
     pub(super) upstream: &'a Upstream,
     /// For files that are too large for memory.
@@ -30,6 +32,11 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Whether packages stay where they are until they are asked for.
+    pub(super) fn on_demand(&self) -> bool {
+        self.upstream.definition.policy == Policy::OnDemand
+    }
+
     /// Which top file would mean that nothing changed.
     pub(super) fn known(&self) -> Option<&Mark> {
         self.upstream.mark.as_ref().filter(|_| self.upstream.synced.is_some())

@@ -9,19 +9,22 @@ use super::place::{Place, base_name};
 use super::plan::{Plan, Reading, WantedExtra, believable, fetch_index, open_digest};
 use super::progress::Progress;
 use super::source::Source;
-use super::transfer::{Gathered, Transfer};
+use super::transfer::{Gathered, Left, Transfer};
 use super::web::Credentials;
 use super::{apt, dir, yum};
 use crate::audit;
 use crate::catalog;
-use crate::clock::Clock;
+use crate::clock::{Clock, Time};
 use crate::error::Error;
 use crate::feeds::model::sets::{self, Hand};
-use crate::feeds::model::{Extra, Extras, Set, Type, packages};
+use crate::feeds::model::{Extra, Extras, Set, Type, absent, packages};
+use crate::feeds::package::{self, Said};
 use crate::feeds::upstream::{self, Definition, Outcome as Good, Sync, Upstream};
 use crate::formats::Facts;
 use crate::formats::index::{Algorithm, release};
+use crate::ids::Digest;
 use crate::store::Store;
+use crate::store::table::WriteTx;
 
 /// What one run works with.
 pub(super) struct Run<'a> {
@@ -115,22 +118,28 @@ impl Run<'_> {
         self.progress.phase("metadata");
         let (_, line) = place(&self.upstream.definition)?;
         let now = self.clock.now().seconds();
-        let reading = Reading { source, upstream: self.upstream, store: self.store, now };
+        let reading = Reading { source, name: self.name, upstream: self.upstream, store: self.store, now };
         let plan = match (self.upstream.definition.kind, &line) {
             (Type::Yum, _) => yum::plan(&reading),
             (Type::Apt, Some(line)) => apt::plan(&reading, line),
             (Type::Apt, None) => Err(Failure::Failed("the path is no apt source".to_owned())),
             (Type::Dir, _) => dir::plan(&reading, self.name),
         }?;
-        let Some(plan) = plan else { return self.nothing_new() };
+        let Some(mut plan) = plan else { return self.nothing_new() };
         self.progress.phase("packages");
-        let kind = self.upstream.definition.kind;
-        let transfer = Transfer { source, store: self.store, clock: self.clock, kind, progress: self.progress };
+        let (kind, on_demand) = (self.upstream.definition.kind, reading.on_demand());
+        let (name, store, clock, progress) = (self.name, self.store, self.clock, self.progress);
+        let transfer = Transfer { source, name, store, clock, kind, on_demand, progress };
         let fetched =
             transfer.gather(&plan.wanted).and_then(|gathered| Ok((gathered, self.extras(&reading, &plan.extras)?)));
         let (gathered, extras) = fetched.map_err(|failure| self.switched(source, &plan, failure, again))?;
         self.progress.phase("commit");
         source.check()?;
+        let at_once = self.progress.look().0.downloaded_files;
+        if on_demand && at_once > 0 {
+            let files = if at_once == 1 { "1 file was" } else { &format!("{at_once} files were") };
+            plan.warnings.push(format!("{files} fetched at once, because nothing states SHA-256 and size beforehand"));
+        }
         self.commit(plan, gathered, extras)
     }
 
@@ -218,6 +227,7 @@ impl Run<'_> {
         let fetched = self.progress.look().0.downloaded_files > 0;
         let record = self.done(false, plan.warnings);
         let (name, revision, now) = (self.name.to_owned(), self.upstream.revision, self.clock.now());
+        let kind = self.upstream.definition.kind;
         let store = Arc::downgrade(self.store);
         let mut good =
             Good { mark: plan.mark, date: plan.date, verified: plan.verified, packages: None, changed: false };
@@ -227,15 +237,15 @@ impl Run<'_> {
             still_ours(tx, &name, &record)?;
             let held = sets::members(tx, &set)?;
             let change = sets::difference(&held, &gathered.members);
-            for digest in change.put.keys() {
-                if !packages::is_known(tx, digest)?
-                    && let Some(new) = upstream::prepared(tx, digest)?
-                {
-                    packages::admit(tx, &new, now)?;
-                }
+            for digest in gathered.members.keys() {
+                take_up(tx, &name, kind, digest, gathered.left.get(digest), now)?;
             }
             let hand = Hand { store: &store, who: "sync", now };
             sets::apply(tx, hand, &set, &change)?;
+            for (digest, left) in &gathered.left {
+                absent::note_origin(tx, digest, &left.at.origin(&name))?;
+            }
+            upstream::forget_promises(tx, &name)?;
             for digest in gathered.members.keys() {
                 if upstream::is_cached(tx, digest)? {
                     upstream::uncache(&store, tx, digest)?;
@@ -261,8 +271,31 @@ impl Run<'_> {
     }
 }
 
+/// Has a member of the set among the packages: by its bytes, or by what is said of it while they stay where they are.
+fn take_up(tx: &WriteTx, name: &str, kind: Type, digest: &Digest, left: Option<&Left>, now: Time) -> Result<(), Error> {
+    if absent::is_absent(tx, digest)? {
+        // This sync, or anybody else, brought what was only listed before.
+        if upstream::may_reuse(tx, digest)? {
+            absent::arrive(tx, digest)?;
+        }
+        return Ok(());
+    }
+    if packages::is_known(tx, digest)? {
+        return Ok(());
+    }
+    if let Some(new) = upstream::prepared(tx, digest)? {
+        return packages::admit(tx, &new, now);
+    }
+    let Some(left) = left else { return Ok(()) };
+    let said = match kind {
+        Type::Dir => Some(package::said(&Said::File, digest, left.size, &left.name, now)?),
+        Type::Yum | Type::Apt => upstream::promised(tx, name, digest)?,
+    };
+    said.map_or(Ok(()), |new| packages::promise(tx, &new))
+}
+
 /// The run's record is still the upstream's, and nobody called it off.
-fn still_ours(tx: &crate::store::table::WriteTx, name: &str, record: &Sync) -> Result<(), Error> {
+fn still_ours(tx: &WriteTx, name: &str, record: &Sync) -> Result<(), Error> {
     let current = upstream::last_sync(tx, name)?;
     match current.is_some_and(|known| known.id == record.id && known.state == upstream::State::Running) {
         true => Ok(()),

@@ -74,6 +74,7 @@ impl Syncs {
     pub fn stop_schedule(&self) {
         self.schedule.state.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
         self.schedule.changed.notify_all();
+        self.fetches.stop();
     }
 
     /// Has the schedule looked at anew: a definition changed.
@@ -163,6 +164,7 @@ mod tests {
             allow_expired: false,
             arch: Vec::new(),
             interval: 100,
+            policy: Default::default(),
             username: None,
             password: None,
             headers: Default::default(),

@@ -7,6 +7,7 @@ use super::failure::{Failure, Outcome};
 use super::local::Local;
 use super::place::{Place, Url};
 use super::web::{Credentials, Web};
+use crate::feeds::model::absent::Origin;
 use crate::feeds::upstream::Mark;
 use crate::formats::index::Checksum;
 use crate::ids::Digest;
@@ -41,6 +42,15 @@ impl At {
     /// Below the upstream's root.
     pub(super) fn path(path: impl Into<String>) -> At {
         At::Path(path.into(), None)
+    }
+
+    /// As it is noted for a package that is fetched later.
+    pub(super) fn origin(&self, upstream: &str) -> Origin {
+        let upstream = upstream.to_owned();
+        match self {
+            At::Path(path, written) => Origin { upstream, path: path.clone(), written: written.clone(), url: None },
+            At::Url(url) => Origin { upstream, path: String::new(), written: None, url: Some(url.text()) },
+        }
     }
 
     /// For people.
@@ -187,6 +197,25 @@ impl Source {
                 (found, _) => found,
             },
             (At::Url(url), _) => self.ask(url, &fields),
+        }
+    }
+
+    /// How long a file is, without reading it; none when nobody says so.
+    pub(super) fn length(&self, at: &At) -> Outcome<Option<u64>> {
+        match (at, &self.base) {
+            (At::Path(path, _), Base::Local(local)) => Ok(local.look(path).map(|(size, _)| size)),
+            (At::Path(path, _), Base::Web(base)) => self.ask_length(&base.below(path)),
+            (At::Url(url), _) => self.ask_length(url),
+        }
+    }
+
+    fn ask_length(&self, url: &Url) -> Outcome<Option<u64>> {
+        let answer = self.web.head(url)?;
+        match answer.status {
+            200 => Ok(answer.length),
+            // Some servers know no such question.
+            400 | 405 | 501 => Ok(None),
+            status => Err(refused(&url.text(), status)),
         }
     }
 

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::failure::{Failure, Outcome};
 use super::plan::{Wanted, disk};
 use super::progress::Progress;
-use super::source::{Opened, Source, TRIES, mismatch};
+use super::promise::can_wait;
+use super::source::{At, Opened, Source, TRIES, mismatch};
 use super::web::CONNECTIONS;
 use crate::clock::Clock;
 use crate::feeds::model::packages::{self, Prepared};
@@ -19,6 +20,7 @@ use crate::feeds::package::{self, Bytes, Depth};
 use crate::feeds::upstream::{self, Seen};
 use crate::formats::index::{Algorithm, Checksum, Hasher};
 use crate::ids::Digest;
+use crate::store::table::ReadTx;
 use crate::store::{Batch, Loose, Stage, Store};
 
 /// Files and bytes that reach the disk together at most.
@@ -42,6 +44,19 @@ pub(super) struct Gathered {
     pub(super) aliases: BTreeMap<String, Digest>,
     /// How a directory's files were read.
     pub(super) seen: BTreeMap<String, Seen>,
+    /// Members whose bytes stay with the upstream until they are asked for.
+    pub(super) left: BTreeMap<Digest, Left>,
+}
+
+/// A file that stays with the upstream.
+#[derive(Clone, Debug)]
+pub(super) struct Left {
+    /// Where it is there.
+    pub(super) at: At,
+    /// Its bytes.
+    pub(super) size: u64,
+    /// Its name.
+    pub(super) name: String,
 }
 
 impl Gathered {
@@ -62,16 +77,28 @@ impl Gathered {
     }
 }
 
+impl Gathered {
+    fn leave(&mut self, wanted: &Wanted, digest: Digest, size: u64) {
+        self.add(wanted, digest, None);
+        let name = wanted.names.first().cloned().unwrap_or_default();
+        self.left.insert(digest, Left { at: wanted.at.clone(), size, name });
+    }
+}
+
 /// What fetching needs.
 pub(super) struct Transfer<'a> {
     /// Where files come from.
     pub(super) source: &'a Source,
+    /// What the upstream is called.
+    pub(super) name: &'a str,
     /// Where they go.
     pub(super) store: &'a Arc<Store>,
     /// The time source.
     pub(super) clock: &'a Clock,
     /// What kind of packages they have to be.
     pub(super) kind: Type,
+    /// Whether files stay where they are as far as they can.
+    pub(super) on_demand: bool,
     /// Told how far it is.
     pub(super) progress: &'a Progress,
 }
@@ -83,6 +110,8 @@ struct Fetched {
     digest: Digest,
     prepared: Option<Prepared>,
     stamp: Option<Stamp>,
+    /// Its size, when it stays where it is.
+    left: Option<u64>,
 }
 
 impl Transfer<'_> {
@@ -97,10 +126,19 @@ impl Transfer<'_> {
         let upstreams = self.store.read(upstream::names)?;
         for (page, files) in wanted.chunks(LOOK_UP).enumerate() {
             self.source.check()?;
-            let found = self.store.read(|tx| {
-                files.iter().map(|file| self.known(tx, &upstreams, file)).collect::<crate::error::Result<Vec<_>>>()
-            })?;
-            for (at, (file, found)) in files.iter().zip(found).enumerate() {
+            let look = |tx: &ReadTx, file: &Wanted| match self.known(tx, &upstreams, file)? {
+                None => Ok((None, self.may_stay(tx, file)?)),
+                found => Ok((found, None)),
+            };
+            let look_all =
+                |tx: &ReadTx| files.iter().map(|file| look(tx, file)).collect::<crate::error::Result<Vec<_>>>();
+            let found = self.store.read(look_all)?;
+            for (at, (file, (found, left))) in files.iter().zip(found).enumerate() {
+                if let Some((digest, size)) = left {
+                    gathered.leave(file, digest, size);
+                    self.count_left(file);
+                    continue;
+                }
                 let Some((digest, size)) = found else {
                     missing.push(page * LOOK_UP + at);
                     continue;
@@ -120,12 +158,7 @@ impl Transfer<'_> {
     }
 
     /// The package that is here already, with its size.
-    fn known(
-        &self,
-        tx: &crate::store::table::ReadTx,
-        upstreams: &[String],
-        file: &Wanted,
-    ) -> crate::error::Result<Option<(Digest, u64)>> {
+    fn known(&self, tx: &ReadTx, upstreams: &[String], file: &Wanted) -> crate::error::Result<Option<(Digest, u64)>> {
         let digest = match (&file.checksum, &file.seen) {
             (Some(Checksum { algorithm: Algorithm::Sha256, hex }), _) => Digest::from_hex(hex),
             (Some(checksum), _) => upstream::alias(tx, upstreams, &checksum.to_string())?,
@@ -144,6 +177,38 @@ impl Transfer<'_> {
         let fits = |size| file.size.is_none_or(|wanted| wanted == size);
         let package = package.filter(|package| self.kind.takes(package.kind) && fits(package.size));
         Ok(package.map(|package| (digest, package.size)))
+    }
+
+    /// Digest and size of a package that can be listed without its bytes: its metadata tells enough of it.
+    fn may_stay(&self, tx: &ReadTx, file: &Wanted) -> crate::error::Result<Option<(Digest, u64)>> {
+        let Some(digest) = can_wait(file).filter(|_| self.on_demand) else { return Ok(None) };
+        let told = match packages::get(tx, &digest)? {
+            Some(package) => Some(package),
+            None => upstream::promised(tx, self.name, &digest)?.map(|new| new.package),
+        };
+        let fits = |size: u64| file.size.is_none_or(|wanted| wanted == size);
+        Ok(match told {
+            Some(package) if self.kind.takes(package.kind) && fits(package.size) => Some((digest, package.size)),
+            // Of a file of a directory there is no more to know.
+            None if self.kind == Type::Dir => file.size.map(|size| (digest, size)),
+            _ => None,
+        })
+    }
+
+    fn count_left(&self, file: &Wanted) {
+        self.progress.change(|counts| {
+            counts.left_files += 1;
+            counts.files_total = counts.files_total.saturating_sub(1);
+            counts.bytes_total = counts.bytes_total.saturating_sub(file.size.unwrap_or(0));
+        });
+    }
+
+    /// The same for a file whose size only its server knows.
+    fn measured(&self, file: &Wanted) -> Outcome<Option<(Digest, u64)>> {
+        let asks = self.on_demand && self.kind == Type::Dir && file.size.is_none();
+        let Some(digest) = can_wait(file).filter(|_| asks) else { return Ok(None) };
+        let size = self.source.retry(|| self.source.length(&file.at))?;
+        Ok(size.filter(|size| *size > 0).map(|size| (digest, size)))
     }
 
     fn fetch_all(&self, wanted: &[Wanted], missing: &[usize], gathered: &mut Gathered) -> Outcome<()> {
@@ -217,8 +282,10 @@ impl Transfer<'_> {
         let mut outcome = Ok(());
         // Read to the end in any case: senders wait for room.
         for one in fetched {
-            if let Some(file) = wanted.get(one.index) {
-                gathered.add(file, one.digest, one.stamp);
+            match (wanted.get(one.index), one.left) {
+                (Some(file), Some(size)) => gathered.leave(file, one.digest, size),
+                (Some(file), None) => gathered.add(file, one.digest, one.stamp),
+                (None, _) => {}
             }
             if let (Some(loose), Some(prepared)) = (one.loose, one.prepared) {
                 bytes += loose.size();
@@ -249,6 +316,10 @@ impl Transfer<'_> {
     /// Fetches one file and reads what it is.
     fn fetch(&self, index: usize, file: &Wanted, enough: &AtomicBool) -> Outcome<Fetched> {
         let name = file.at.shown();
+        if let Some((digest, size)) = self.measured(file)? {
+            self.count_left(file);
+            return Ok(Fetched { index, loose: None, digest, prepared: None, stamp: None, left: Some(size) });
+        }
         let Some((loose, stamp)) = self.download(file, enough)? else {
             let seen = file.seen.as_ref().ok_or_else(|| {
                 Failure::Failed(format!("{name}: the upstream answers as if we had it, and we have not"))
@@ -259,14 +330,15 @@ impl Transfer<'_> {
                 counts.bytes_done += seen.size;
             });
             let stamp = Some((seen.size, seen.stamp.clone()));
-            return Ok(Fetched { index, loose: None, digest: seen.digest, prepared: None, stamp });
+            return Ok(Fetched { index, loose: None, digest: seen.digest, prepared: None, stamp, left: None });
         };
         let prepared = self.inspect(&loose, file)?;
         self.progress.change(|counts| {
             counts.files_done += 1;
             counts.downloaded_files += 1;
         });
-        Ok(Fetched { index, digest: loose.digest(), loose: Some(loose), prepared: Some(prepared), stamp })
+        let digest = loose.digest();
+        Ok(Fetched { index, digest, loose: Some(loose), prepared: Some(prepared), stamp, left: None })
     }
 
     fn inspect(&self, loose: &Loose, file: &Wanted) -> Outcome<Prepared> {

@@ -88,6 +88,13 @@ pub(super) struct Answer {
     pub(super) body: Box<dyn Read + Send>,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+enum Asking {
+    File,
+    Head,
+}
+
 impl Web {
     /// A client; `credentials` are sent to `home` only.
     ///
@@ -139,9 +146,18 @@ impl Web {
     /// # Errors
     /// `Broken` when it may work another time, `Failed` when it will not.
     pub(super) fn get(&self, url: &Url, fields: &[(&'static str, &str)]) -> Outcome<Answer> {
+        self.go(Asking::File, url, fields)
+    }
+
+    /// The same for the head of the answer alone.
+    pub(super) fn head(&self, url: &Url) -> Outcome<Answer> {
+        self.go(Asking::Head, url, &[])
+    }
+
+    fn go(&self, asking: Asking, url: &Url, fields: &[(&'static str, &str)]) -> Outcome<Answer> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
-            let answer = self.ask(&url, fields)?;
+            let answer = self.ask(asking, &url, fields)?;
             let (parts, body) = answer.into_parts();
             let status = parts.status.as_u16();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -166,7 +182,12 @@ impl Web {
         Err(Failure::Failed(format!("{} redirects too often", url.text())))
     }
 
-    fn ask(&self, url: &Url, fields: &[(&'static str, &str)]) -> Outcome<ureq::http::Response<ureq::Body>> {
+    fn ask(
+        &self,
+        asking: Asking,
+        url: &Url,
+        fields: &[(&'static str, &str)],
+    ) -> Outcome<ureq::http::Response<ureq::Body>> {
         if self.is_stopped() {
             return Err(Failure::Cancelled);
         }
@@ -179,7 +200,11 @@ impl Web {
                 if url.secure { self.tunnel.as_ref() } else { self.plain.as_ref() }.map(|agent| (agent, proxy))
             }
         };
-        let mut request = by.map_or(direct, |(agent, _)| agent).get(url.text());
+        let agent = by.map_or(direct, |(agent, _)| agent);
+        let mut request = match asking {
+            Asking::File => agent.get(url.text()),
+            Asking::Head => agent.head(url.text()),
+        };
         // The tunnel tells the proxy by itself.
         if let Some(credentials) = by.and_then(|(_, proxy)| proxy.credentials()).filter(|_| !url.secure) {
             request = request.header("Proxy-Authorization", credentials);

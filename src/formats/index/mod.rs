@@ -5,6 +5,7 @@ use std::fmt;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
+pub mod described;
 pub mod listing;
 pub mod packages;
 pub mod release;

@@ -6,6 +6,8 @@ use super::{Algorithm, Checksum, Problem, shown};
 
 /// The longest line, in bytes.
 const LONGEST_LINE: u64 = 4 << 20;
+/// The longest stanza whose text is kept, in bytes.
+const LONGEST_TEXT: usize = 16 << 20;
 
 /// One package that a `Packages` file names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Stanza {
     pub size: Option<u64>,
     /// The strongest checksum that is stated.
     pub checksum: Option<Checksum>,
+    /// All its lines as they are, when they were asked for.
+    pub text: Vec<u8>,
 }
 
 /// The stanzas of a `Packages` file, one after the other.
@@ -29,12 +33,18 @@ pub struct Packages<R> {
     reader: R,
     line: Vec<u8>,
     ended: bool,
+    keep_text: bool,
 }
 
 impl<R: BufRead> Packages<R> {
     /// Of decompressed bytes.
     pub fn new(reader: R) -> Packages<R> {
-        Packages { reader, line: Vec::new(), ended: false }
+        Packages { reader, line: Vec::new(), ended: false, keep_text: false }
+    }
+
+    /// The same, keeping each stanza's text.
+    pub fn with_text(reader: R) -> Packages<R> {
+        Packages { keep_text: true, ..Packages::new(reader) }
     }
 
     fn stanza(&mut self) -> Result<Option<Stanza>, Problem> {
@@ -49,6 +59,13 @@ impl<R: BufRead> Packages<R> {
                 continue;
             }
             any = true;
+            if self.keep_text {
+                if stanza.text.len() + line.len() > LONGEST_TEXT {
+                    return Err(Problem::new("a stanza is too long"));
+                }
+                stanza.text.extend_from_slice(line);
+                stanza.text.push(b'\n');
+            }
             if line.starts_with(b" ") || line.starts_with(b"\t") {
                 continue;
             }

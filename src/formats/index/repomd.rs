@@ -172,17 +172,17 @@ impl<R: BufRead> Iterator for Primary<R> {
     }
 }
 
-fn sum(algorithm: Option<Algorithm>, text: &str) -> Result<Option<Checksum>, Problem> {
+pub(super) fn sum(algorithm: Option<Algorithm>, text: &str) -> Result<Option<Checksum>, Problem> {
     algorithm.map(|algorithm| Checksum::new(algorithm, text)).transpose()
 }
 
-fn number(text: &str) -> Result<u64, Problem> {
+pub(super) fn number(text: &str) -> Result<u64, Problem> {
     text.trim().parse().map_err(|_| Problem::new(format!("{:?} is not a size", shown(text))))
 }
 
 /// A start tag: its name without prefix, its attributes as they are written.
-struct Tag {
-    name: String,
+pub(super) struct Tag {
+    pub(super) name: String,
     attributes: Vec<(String, String)>,
 }
 
@@ -200,18 +200,18 @@ impl Tag {
         Ok(Tag { name: start.local_name().as_ref().to_owned(), attributes })
     }
 
-    fn value(&self, name: &str) -> Option<String> {
+    pub(super) fn value(&self, name: &str) -> Option<String> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
 
-    fn algorithm(&self) -> Result<Option<Algorithm>, Problem> {
+    pub(super) fn algorithm(&self) -> Result<Option<Algorithm>, Problem> {
         let name = self.value("type").unwrap_or_default();
         // An unknown kind is passed over: another one may stand beside it.
         Ok(Algorithm::from_name(&name))
     }
 }
 
-enum Step {
+pub(super) enum Step {
     /// A tag opened; the path includes it.
     Open(Tag),
     /// A tag closed, with the text directly inside it; the path no longer includes it.
@@ -219,11 +219,11 @@ enum Step {
 }
 
 /// Goes through a document tag by tag, in bounded memory.
-struct Walk<R> {
+pub(super) struct Walk<R> {
     reader: Reader<Bounded<R>>,
     piece: Rc<Cell<usize>>,
     buffer: Vec<u8>,
-    path: Vec<String>,
+    pub(super) path: Vec<String>,
     texts: Vec<String>,
     /// An empty tag that has been told as open and is still to be told as closed.
     empty: bool,
@@ -231,13 +231,13 @@ struct Walk<R> {
 }
 
 impl<R: BufRead> Walk<R> {
-    fn new(reader: R) -> Walk<R> {
+    pub(super) fn new(reader: R) -> Walk<R> {
         let piece = Rc::new(Cell::new(0));
         let reader = Reader::from_reader(Bounded { inner: reader, piece: piece.clone() });
         Walk { reader, piece, buffer: Vec::new(), path: Vec::new(), texts: Vec::new(), empty: false, rooted: false }
     }
 
-    fn next(&mut self) -> Result<Option<Step>, Problem> {
+    pub(super) fn next(&mut self) -> Result<Option<Step>, Problem> {
         if std::mem::take(&mut self.empty) {
             return Ok(Some(self.close()));
         }

@@ -54,6 +54,11 @@ impl Compare {
         }
     }
 
+    /// From the word in the metadata.
+    pub fn from_word(word: &str) -> Option<Compare> {
+        [Compare::Lt, Compare::Gt, Compare::Eq, Compare::Le, Compare::Ge].into_iter().find(|known| known.word() == word)
+    }
+
     fn from_bits(bits: u64) -> Option<Compare> {
         const LESS: u64 = 2;
         const GREATER: u64 = 4;

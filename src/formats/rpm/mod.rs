@@ -258,7 +258,7 @@ fn identify(main: &Header, rpm: &mut Rpm) -> Result<(), Fault> {
 }
 
 /// Whether a word may become part of a file name and of an address.
-fn is_word(word: &str) -> bool {
+pub(super) fn is_word(word: &str) -> bool {
     word.len() <= LONGEST_WORD
         && !word.starts_with('.')
         && !word.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | '\\'))

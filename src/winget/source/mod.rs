@@ -46,6 +46,7 @@ pub fn error_response(error: &Error) -> Response {
         Kind::Throttled => (429, 429),
         Kind::Busy => (503, 503),
         Kind::Quota => (507, 507),
+        Kind::Gateway => (502, 502),
         Kind::Internal => (500, 1),
     };
     let response = refused(status, code, &error.message);

@@ -6,5 +6,6 @@ mod bundles;
 mod dnf;
 mod golden;
 mod mirrors;
+mod on_demand;
 mod upstreams;
 mod yard;

@@ -2,7 +2,7 @@
 //! again (`repos.md` §3–§6).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -79,10 +79,9 @@ fn a_tree_of_aptly_is_copied_and_served_to_apt() {
     install_again(&server, "tools");
 }
 
-#[test]
-fn a_tree_of_reprepro_is_copied_and_served_to_apt() {
-    let (server, made, gpg) = (Packhouse::start(), folder(), Gpg::new());
-    let tree = made.path().join("tree");
+/// A tree made by reprepro: the packages `tool` and `tool-data`.
+pub(super) fn tree_of_reprepro(made: &Path, gpg: &Gpg) -> PathBuf {
+    let tree = made.join("tree");
     fs::create_dir_all(tree.join("conf")).unwrap();
     let conf = format!(
         "Codename: bookworm\nSuite: stable\nComponents: main\nArchitectures: amd64\nSignWith: {}\n",
@@ -96,22 +95,24 @@ fn a_tree_of_reprepro_is_copied_and_served_to_apt() {
             .field("Section: misc")
             .field("Priority: optional"),
     ] {
-        let file = deb.deb(made.path());
+        let file = deb.deb(made);
         let mut add = command(&["reprepro", "-b"]);
-        run(add
-            .arg(&tree)
-            .args(["includedeb", "bookworm"])
-            .arg(file)
-            .env("GNUPGHOME", gpg.home())
-            .env("HOME", made.path()));
+        run(add.arg(&tree).args(["includedeb", "bookworm"]).arg(file).env("GNUPGHOME", gpg.home()).env("HOME", made));
     }
+    tree
+}
+
+#[test]
+fn a_tree_of_reprepro_is_copied_and_served_to_apt() {
+    let (server, made, gpg) = (Packhouse::start(), folder(), Gpg::new());
+    let tree = tree_of_reprepro(made.path(), &gpg);
     let path = format!("deb [arch=amd64 signed-by=/ignored] file://{} bookworm main", tree.display());
     server.make_upstream(&json!({ "name": "tools", "type": "apt", "path": path, "key": gpg.public() }), "done");
     install_again(&server, "tools");
 }
 
 /// Publishes the upstream `name` and installs `tool` from it.
-fn install_again(server: &Packhouse, name: &str) {
+pub(super) fn install_again(server: &Packhouse, name: &str) {
     server.publish_upstream(&json!({ "name": name, "type": "apt", "suite": "copy" }));
     let root = AptRoot::new();
     root.sources("it.sources", server.fetched(&format!("/repo/{name}/packhouse.sources")));

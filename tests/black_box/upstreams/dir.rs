@@ -143,6 +143,8 @@ fn with_a_key_only_a_signed_list_is_believed() {
     assert_eq!(look(&server, "tree")["verified"], true);
     fs::write(place.path().join("a.txt"), "other").unwrap();
     is_failed(&again(&server, "tree", json!({})), "a.txt: checksum mismatch");
+    fs::remove_file(place.path().join("a.txt")).unwrap();
+    is_failed(&again(&server, "tree", json!({})), "a.txt: SHA256SUMS names it, and it is not there");
     let cases: [(&str, &dyn Fn()); 3] = [
         ("SHA256SUMS", &|| fs::write(place.path().join("SHA256SUMS"), "00  a.txt\n").unwrap()),
         ("not signed", &|| fs::remove_file(place.path().join("SHA256SUMS.asc")).unwrap()),

@@ -29,13 +29,26 @@ pub(crate) enum Reply {
     EndlessHead,
     /// Nothing at all, until the server goes.
     Silence,
+    /// These bytes: so many at once, the others when the gate is open.
+    Held(Vec<u8>, usize, Gate),
     /// Bytes that become others once this path was asked for: (path, bytes from then on).
     Then(Vec<u8>, Vec<(String, Reply)>),
+}
+
+/// Holds back what a [`Reply::Held`] has still to send.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) fields: Vec<(String, String)>,
 }
@@ -142,14 +155,15 @@ fn serve(stream: TcpStream, inside: &Inside) {
 fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
-    let path = line.split(' ').nth(1)?.to_owned();
+    let mut words = line.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut fields = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
         match line.trim_end().split_once(':') {
             Some((name, value)) => fields.push((name.to_owned(), value.trim().to_owned())),
-            None => return Some(Asked { path, fields }),
+            None => return Some(Asked { method, path, fields }),
         }
     }
 }
@@ -183,6 +197,17 @@ fn answer(
             stream.write_all(&bytes[..at]).ok()?;
             return None;
         }
+        Some(Reply::Held(bytes, first, gate)) => {
+            head(stream, 200, &[("ETag", &format!("\"{}\"", sha256(&bytes)))], bytes.len())?;
+            stream.write_all(&bytes[..first]).ok()?;
+            while !gate.0.load(Ordering::SeqCst) {
+                if inside.stopped.load(Ordering::Relaxed) {
+                    return None;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            stream.write_all(&bytes[first..]).ok()?;
+        }
         Some(Reply::Endless) => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").ok()?;
             let block = [b'x'; 4096];
@@ -208,6 +233,9 @@ fn answer(
 
 fn whole(stream: &mut TcpStream, asked: &Asked, bytes: &[u8]) -> Option<()> {
     let etag = format!("\"{}\"", sha256(bytes));
+    if asked.method == "HEAD" {
+        return head(stream, 200, &[("ETag", &etag)], bytes.len());
+    }
     if asked.field("If-None-Match") == Some(&etag) {
         return head(stream, 304, &[("ETag", &etag)], 0);
     }

@@ -6,6 +6,8 @@ mod doors;
 mod follow;
 mod hostile;
 mod mirror;
+mod on_demand;
+mod on_demand_faults;
 mod proxy;
 mod repo;
 mod runs;

@@ -54,6 +54,10 @@ export async function packagesOf(kind, name, signal) {
   return Object.values(found).sort((a, b) => a.name.localeCompare(b.name) || b.version.localeCompare(a.version, 'en', { numeric: true }) || (a.arch ?? '').localeCompare(b.arch ?? ''));
 }
 
+export const packageNamed = (digest, signal) => api.get(`/package/${encodeURIComponent(digest)}`, { signal });
+/** Where the bytes of a package are; one that is not here yet is fetched by asking. */
+export const packageAddress = (digest) => address(`/package/${encodeURIComponent(digest)}/content`);
+
 /** A version as people read it: epoch and release with it. */
 export function versionOf(entry) {
   const epoch = entry.epoch ? `${entry.epoch}:` : '';

@@ -12,11 +12,16 @@ import { notice } from '../parts/notice.js';
 import { announce } from '../parts/toast.js';
 import { trailList } from '../parts/trail.js';
 import { ways } from '../parts/ways.js';
+import { notFetched } from '../parts/packages.js';
+import { packageAddress, packageNamed, versionOf } from '../data/repos.js';
 import { door, letGo } from '../doors.js';
 
 export const title = 'Artifact';
 
 export async function render(ctx, { digest }) {
+  // A list of packages knows which of them are not here.
+  const listed = ctx.query.has('listed') ? await packageNamed(digest, ctx.signal) : null;
+  if (listed?.present === false) return elsewhere(ctx, listed);
   const shown = await api.get(`/ui/api/artifacts/${encodeURIComponent(digest)}`, { signal: ctx.signal });
   ctx.title(shown.name);
   ctx.crumbs([['Catalog', '#/catalog'], [shown.name]]);
@@ -48,6 +53,22 @@ export async function render(ctx, { digest }) {
         doors.length > 1 && notice('info', `${count(doors.length, 'door')} offer this file. It stays until all of them let go.`),
         card('Check a copy', {}, h('p', { class: 'hint' }, 'Compare a downloaded file with this digest.'), snippets(checks(shown), 'check'))),
       h('div', { class: 'stack' }, told(shown), shown.history.length > 0 && card('History', {}, trailList(shown.history)))));
+}
+
+/** A package that upstreams list and that was never fetched. */
+function elsewhere(ctx, one) {
+  ctx.title(one.name);
+  ctx.crumbs([['Repositories', '#/repositories'], [one.name]]);
+  const places = [...Object.keys(one.upstreams).map((name) => [name, '/upstreams/:name', 'upstream']), ...Object.keys(one.repos).map((name) => [name, '/repositories/:name', 'repository'])];
+  return h('div', { class: 'page' },
+    pageHead({
+      title: one.name, before: kind(one.type, 'large'), lead: [bytes(one.size), ' · ', h('code', null, one.filename)],
+      badges: [one.version && badge(versionOf(one), 'accent', { plain: true }), one.arch && badge(one.arch), notFetched()],
+      actions: [linkButton('Fetch and download', packageAddress(one.shasum), { icon: 'download', download: one.filename })],
+    }),
+    h('div', { class: 'row' }, h('span', { class: 'muted' }, 'SHA-256'), digestPart(one.shasum, { full: true })),
+    notice('info', 'It is listed, and its bytes are still with its upstream. They come when somebody asks for them, are checked against this digest, and stay.'),
+    card('Listed in', {}, h('ul', { class: 'lines' }, places.map(([name, page, word]) => h('li', null, h('a', { href: link(page, { name }) }, name), ` (${word})`)))));
 }
 
 function holder(one, shown, ctx) {

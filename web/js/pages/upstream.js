@@ -39,7 +39,7 @@ export async function render(ctx, { name }) {
     }
   }));
   const draw = () => {
-    replace(badges, badge(one.type, 'accent', { plain: true }), badge(...(STATUS[one.status] ?? [one.status, ''])), one.verified && badge('Signatures checked', 'ok'), h('span', { class: 'muted small' }, count(one.packages, 'package'), ', synced ', time(one.synced_at)));
+    replace(badges, badge(one.type, 'accent', { plain: true }), badge(...(STATUS[one.status] ?? [one.status, ''])), one.verified && badge('Signatures checked', 'ok'), one.policy === 'on_demand' && badge('Fetched at first use', 'info'), h('span', { class: 'muted small' }, count(one.packages, 'package'), one.absent > 0 && `, ${one.absent} of them not fetched yet`, ', synced ', time(one.synced_at)));
     replace(box, one.status === 'failed' && notice('bad', 'The last sync failed. What was here before is still here, and repositories go on serving it.', h('p', { class: 'wrap' }, one.error)), run && runOf(run));
     sync.hidden = running();
     stop.hidden = !running();
@@ -74,7 +74,7 @@ function runOf(run) {
   return card('', {}, h('div', { class: 'row spread' }, h('div', { class: 'row' }, jobState(run.state), run.not_modified && badge('Nothing new upstream', 'info')), h('ol', { class: 'row small steps' }, PHASES.map(([, words], index) => h('li', { class: index === at && live ? '' : 'muted', 'aria-current': index === at && live ? 'step' : null }, `${index + 1}. ${words}`)))),
     live && bar,
     facts([
-      ['Began', time(run.started_at)], ['Took', Number.isFinite(took) ? duration(took) : null], ['Files', `${run.files_done} of ${run.files_total}`], ['Fetched', `${count(run.downloaded_files, 'file')}, ${bytes(run.downloaded_bytes)}`], ['Here already', count(run.reused_files, 'file')],
+      ['Began', time(run.started_at)], ['Took', Number.isFinite(took) ? duration(took) : null], ['Files', `${run.files_done} of ${run.files_total}`], ['Fetched', `${count(run.downloaded_files, 'file')}, ${bytes(run.downloaded_bytes)}`], ['Here already', count(run.reused_files, 'file')], ['Left at the source', run.left_files > 0 && count(run.left_files, 'file')],
       ['Error', run.error && h('span', { class: 'wrap' }, run.error)],
     ]),
     run.warnings?.length > 0 && h('details', { class: 'disclosure' }, h('summary', null, count(run.warnings.length, 'warning')), h('ul', { class: 'lines small' }, run.warnings.slice(0, 200).map((words) => h('li', { class: 'wrap' }, words)))));

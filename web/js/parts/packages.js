@@ -1,5 +1,6 @@
 // A long list of packages, searched in the page and shown by fifties.
 import { h, icon } from '../dom.js';
+import { badge } from './badge.js';
 import { digest, size } from './digest.js';
 import { nothingFits } from './empty.js';
 import { table } from './table.js';
@@ -8,12 +9,15 @@ import { link } from '../router.js';
 
 const PAGE = 50;
 
+/** Of a package that an upstream lists and whose bytes come when somebody asks for them. */
+export const notFetched = () => badge('Not fetched yet', 'info', { title: 'It comes from its upstream when somebody asks for it.' });
+
 export function packageTable({ caption, packages, empty, pick = false, toolbar }) {
   let words = '';
   const list = table({
     caption, keyOf: (row) => row.shasum, pick: pick && ((row) => row.filename), toolbar,
     columns: [
-      { label: 'Name', head: true, cell: (row) => h('div', null, h('a', { href: link('/artifact/:digest', { digest: row.shasum }) }, row.name), h('div', { class: 'muted small wrap' }, row.filename !== row.name && row.filename)) },
+      { label: 'Name', head: true, cell: (row) => h('div', null, h('a', { href: link('/artifact/:digest', { digest: row.shasum }, { listed: row.present === false && 'yes' }) }, row.name), row.present === false && [' ', notFetched()], h('div', { class: 'muted small wrap' }, row.filename !== row.name && row.filename)) },
       { label: 'Version', cell: (row) => h('span', { class: 'wrap' }, versionOf(row)) },
       { label: 'Architecture', cell: (row) => row.arch },
       { label: 'Size', end: true, tight: true, cell: (row) => size(row.size) },
