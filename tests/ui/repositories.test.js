@@ -221,6 +221,12 @@ test('snapshots are taken, compared, gone back to and deleted', async () => {
   await page.getByText('greeter', { exact: true }).first().waitFor();
   await page.getByRole('tab', { name: 'Snapshots' }).click();
   await page.judge('repository-snapshots');
+    // What is done with a snapshot stands in one line, below the word that heads it.
+    const gaps = await page.getByRole('table', { name: /^Snapshots of/ }).evaluate((table) => [...table.querySelectorAll('tbody td:last-child')].map((cell) => {
+      const buttons = [...cell.querySelectorAll('button')].map((one) => one.getBoundingClientRect());
+      return [Math.round(cell.getBoundingClientRect().right - parseFloat(getComputedStyle(cell).paddingInlineEnd) - buttons.at(-1).right), Math.round(Math.max(...buttons.map((one) => one.top + one.height / 2)) - Math.min(...buttons.map((one) => one.top + one.height / 2)))];
+    }));
+    assert.deepEqual(gaps.flat().filter((gap) => Math.abs(gap) > 1), []);
   await page.getByRole('button', { name: 'Delete before' }).click();
   await page.getByRole('button', { name: 'Delete snapshot' }).click();
   await page.getByText('No snapshot yet').waitFor();

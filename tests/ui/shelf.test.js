@@ -159,6 +159,32 @@ test('a file that is here becomes a file of an app release, without a second upl
   await page.close_();
 });
 
+test('a package dropped into a new repository leads on to the lines that set a machine up', async () => {
+  const page = await open();
+  await page.visit('#/repositories');
+  await page.getByRole('button', { name: 'New repository' }).first().click();
+  const dialog = page.getByRole('dialog');
+  // What is right for most is not asked.
+  assert.equal(await dialog.getByLabel('Suite').isVisible(), false);
+  await dialog.getByLabel('Name', { exact: true }).fill('onwards');
+  await dialog.getByText('Suite, component, architectures').click();
+  await dialog.getByLabel('Suite').fill('');
+  await dialog.getByText('Suite, component, architectures').click();
+  await dialog.getByRole('button', { name: 'Create repository' }).click();
+  // A folded field that is wrong is unfolded.
+  await dialog.getByText('Some options are not right yet.').waitFor();
+  await dialog.getByLabel('Suite').fill('stable');
+  await dialog.getByRole('button', { name: 'Create repository' }).click();
+  await page.getByRole('heading', { level: 1, name: 'onwards' }).waitFor();
+  await page.getByRole('button', { name: 'Add packages' }).first().click();
+  await dialog.getByText('The catalog has no deb file yet.').waitFor();
+  assert.equal(await dialog.getByRole('button', { name: 'Set up a machine' }).count(), 0);
+  await dialog.locator('input[type=file]').setInputFiles(yard.deb('onward', '1.0'));
+  await dialog.getByRole('button', { name: 'Set up a machine' }).click();
+  await page.getByRole('tabpanel', { name: 'Set up a machine' }).getByText('apt install onward').waitFor();
+  await page.close_();
+});
+
 test('the catalog goes by size from the largest, page by page', async () => {
   for (let at = 0; at < 60; at += 1) await put(`sized-${at}.bin`, `sized ${at} ${'x'.repeat(1000 * ((at * 37) % 60))}`);
   const page = await open();

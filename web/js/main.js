@@ -33,7 +33,7 @@ const PLACES = [
   ['Activity', [['/jobs', 'Jobs', 'activity'], ['/audit', 'Audit', 'list']]],
   ['Manage', [['/people', 'People', 'people'], ['/keys', 'Keys', 'key'], ['/storage', 'Storage', 'disk'], ['/settings', 'Settings', 'gear'], ['/about', 'About', 'info']]],
 ];
-const BOTTOM = new Map([['/', 'Overview'], ['/catalog', 'Catalog'], ['/apps', 'Apps'], ['/products', 'Products'], ['/repositories', 'Repos']]);
+const BOTTOM = new Map([['/', 'Home'], ['/catalog', 'Catalog'], ['/apps', 'Apps'], ['/products', 'Products'], ['/repositories', 'Repos']]);
 /** Pages that stand without the styles of lists. */
 const PLAIN = new Set(['overview', 'setup', 'sign-in']);
 const WHO = new Map(ROUTES.map((route) => [route.pattern, route.who]));
