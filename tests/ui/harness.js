@@ -77,7 +77,7 @@ export class Server {
       try {
         await server.#run();
         // It is printed in a line of its own, which may come after the others.
-        if (setup) server.setupLink = await waitFor('the link to the setup', () => /(http:\/\/\S+\/ui\/#\/setup\S+)\s/.exec(server.output)?.[1]);
+        if (setup) server.setupLink = await waitFor('the link to the setup', () => /(https?:\/\/\S+\/ui\/#\/setup\S+)\s/.exec(server.output)?.[1]);
         return server;
       } catch (error) {
         if (!/in use|EADDRINUSE/i.test(server.output) || left === 0) throw error;

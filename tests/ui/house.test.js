@@ -32,7 +32,8 @@ describe('setup', () => {
     const server = await Server.start({ setup: true, args: ['--public-url', 'https://packages.example'] });
     try {
       // The printed link begins with the public address, which does not lead here.
-      const link = await waitFor('the link', () => /(https:\/\/packages\.example\/ui\/#\/setup\S+)/.exec(server.output)?.[1]);
+      const link = server.setupLink;
+      assert.ok(link.startsWith('https://packages.example/ui/#/setup'), link);
       const page = await browser.open(server, { signIn: false });
       await page.goto(server.base + link.slice('https://packages.example'.length));
       await page.getByLabel('Your name').fill(OWNER.username);
