@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A machine of an office: does over HTTPS, request by request, what `winget` does on Windows, and refuses what it refuses.
+"""A machine of an office: does over HTTPS, request by request, what `winget` does on Windows; refuses what it refuses.
 
     client.py ROOT BASE TENANT ADMIN_TOKEN FOLDER
 
@@ -145,7 +145,8 @@ def readable(shown):
     for installer in shown["Installers"]:
         kind = installer["InstallerType"].lower()
         effective = installer["NestedInstallerType"].lower() if kind == "zip" else kind
-        key = ("msix" if effective == "appx" else effective, installer["Architecture"], installer.get("InstallerLocale", ""))
+        plain = "msix" if effective == "appx" else effective
+        key = (plain, installer["Architecture"], installer.get("InstallerLocale", ""))
         scope = installer.get("Scope")
         if any(key == other and (scope == whose or scope is None or whose is None) for other, whose in kept):
             raise Refused(f"duplicate installer: {key}")
@@ -228,7 +229,8 @@ class Shelf:
         return told["server_filename"]
 
     def add(self, identifier, content, file_name, **fields):
-        given = {"file_architect": "x64", "file_scope": "machine", **fields, "server_filename": self.upload(file_name, content)}
+        uploaded = self.upload(file_name, content)
+        given = {"file_architect": "x64", "file_scope": "machine", **fields, "server_filename": uploaded}
         self.call("POST", f"add_package_version/{identifier}", given, 201)
 
 
@@ -294,7 +296,8 @@ def main(root, base, tenant, token, folder):
     [installer] = source.manifest("contoso.reader++", "1.9.0")["Installers"]
     fetched(web, installer, whole, one)
     # winget upgrade: installed programs are looked for by folded code, family or normalized name
-    installed = [[condition("ProductCode", "Exact", code.lower())], [condition("PackageFamilyName", "Exact", family.lower())],
+    installed = [[condition("ProductCode", "Exact", code.lower())],
+                 [condition("PackageFamilyName", "Exact", family.lower())],
                  [condition("ProductCode", "Exact", "{other}"),
                   condition("NormalizedPackageNameAndPublisher", "Exact", "ContosoReader")]]
     for conditions, wanted in zip(installed, ("Contoso.Reader++", "Contoso.Notes", "Contoso.Reader++")):

@@ -15,5 +15,5 @@ export function card(title, { actions, flush = false, class: more, level = 'h2' 
 }
 
 export function facts(pairs) {
-  return h('dl', { class: 'facts' }, pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== undefined && pair[1] !== '').map(([name, value]) => [h('dt', null, name), h('dd', null, value)]));
+  return h('dl', { class: 'facts' }, pairs.filter((pair) => pair && pair[1] !== null && pair[1] !== undefined && pair[1] !== '' && pair[1] !== false).map(([name, value]) => [h('dt', null, name), h('dd', null, value)]));
 }
