@@ -96,13 +96,15 @@ fn an_upstream_that_is_gone_is_told_and_the_rest_is_served() {
 fn another_upstream_that_has_it_is_asked_in_its_place() {
     let (server, mirror) = (Packhouse::start(), Mirror::start());
     for root in ["/y", "/z"] {
-        mirror.put_all(root, &repo::yum(&[("a", "1")]));
+        mirror.put_all(root, &repo::yum(&[("a", "1"), ("b", "1")]));
     }
     publish(&server, "yum", &mirror.url("/y"));
     is_done(&make(&server, "z", "yum", &mirror.url("/z"), json!({"policy": "on_demand"})));
+    let (a, b) = (repo::rpm("a", "1"), repo::rpm("b", "1"));
     mirror.put("/z/Packages/a-1-1.x86_64.rpm", Reply::Status(404));
-    let a = repo::rpm("a", "1");
+    mirror.put("/z/Packages/b-1-1.x86_64.rpm", noise(13, b.len()));
     assert!(get(&server, &place(&a, "a-1-1.x86_64.rpm")).body == a);
+    assert!(get(&server, &place(&b, "b-1-1.x86_64.rpm")).body == b);
 }
 
 #[test]
