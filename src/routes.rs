@@ -285,7 +285,7 @@ const FEEDS: &[Line] = &[
     (Put,     "/key",                                Gate::Admin, SLOW,     repos::put_key,           feeds::error_response),
     (Get,     "/upstream",                 Gate::Open,  QUICK, upstream_api::list,     feeds::error_response),
     (Post,    "/upstream",                 Gate::Admin, SLOW,  upstream_api::create,   feeds::error_response),
-    (Get,     "/upstream/{name}",          Gate::Open,  QUICK, upstream_api::show,     feeds::error_response),
+    (Get,     "/upstream/{name}",          Gate::Open,  SLOW,  upstream_api::show,     feeds::error_response),
     (Put,     "/upstream/{name}",          Gate::Admin, SLOW,  upstream_api::put,      feeds::error_response),
     (Delete,  "/upstream/{name}",          Gate::Admin, SLOW,  upstream_api::delete,   feeds::error_response),
     (Get,     "/upstream/{name}/packages", Gate::Open,  SLOW,  upstream_api::packages, feeds::error_response),

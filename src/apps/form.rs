@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::apps::rules::{self, Wish};
+use crate::catalog;
 use crate::error::{Error, Kind, Result};
-use crate::formats::{self, Facts};
+use crate::formats::Facts;
 use crate::http::{Part, Request, parse_json};
 use crate::ids::{Digest, ObjectId};
 use crate::store::Staged;
@@ -108,10 +109,7 @@ pub struct File {
 impl File {
     /// What the bytes say of themselves; a file that cannot be read again is still a file.
     pub fn facts(&self) -> Facts {
-        match self.staged.open() {
-            Ok(mut file) => formats::inspect(&mut file, &self.name),
-            Err(_) => Facts::default(),
-        }
+        catalog::inspect(&self.staged, &self.name)
     }
 
     /// Up to `limit` of its first bytes.

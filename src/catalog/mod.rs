@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::error::{Error, Result};
-use crate::formats::Facts;
+use crate::formats::{self, Facts};
 use crate::ids::Digest;
-use crate::store::Store;
 use crate::store::table::{Read, Table, WriteTx};
+use crate::store::{Staged, Store};
 
 mod check;
 mod downloads;
@@ -73,6 +73,14 @@ pub struct Held {
     pub label: Holder,
     /// How.
     pub hold: Hold,
+}
+
+/// What the bytes of a file that came under this name say of themselves; one that cannot be read again is still a file.
+pub fn inspect(staged: &Staged, name: &str) -> Facts {
+    match staged.open() {
+        Ok(mut file) => formats::inspect(&mut file, name),
+        Err(_) => Facts::default(),
+    }
 }
 
 /// Makes the artifact's row when these bytes are new; a known artifact keeps its first name, facts and time.

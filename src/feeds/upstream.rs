@@ -11,10 +11,11 @@ use crate::clock::Time;
 use crate::error::{Error, Result};
 use crate::feeds::model::packages::{Fragments, Prepared};
 use crate::feeds::model::sets::{self, Hand};
-use crate::feeds::model::{Extras, Package, Set, Type};
+use crate::feeds::model::{Extras, Package, Set, Type, absent};
 use crate::feeds::rules;
 use crate::formats::Facts;
 use crate::ids::Digest;
+pub use crate::jobs::State;
 use crate::store::Store;
 use crate::store::table::{Read, Table, WriteTx};
 
@@ -151,22 +152,6 @@ pub struct Seen {
     pub size: u64,
     /// When it was changed, in nanoseconds, or the validator the server gave.
     pub stamp: String,
-}
-
-/// Where a sync stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Waits for its turn.
-    Queued,
-    /// Under way.
-    Running,
-    /// Ended well.
-    Done,
-    /// Ended without a change.
-    Failed,
-    /// Was called off.
-    Cancelled,
 }
 
 /// A sync, as it is stored and shown.
@@ -317,13 +302,16 @@ pub fn redefine(tx: &WriteTx, name: &str, definition: &Definition, now: Time) ->
     Ok(upstream)
 }
 
-/// Removes an upstream with its set. `NotFound` when there is none.
-pub fn delete(tx: &WriteTx, hand: Hand, name: &str) -> Result<()> {
+/// Removes an upstream with its set; answers how many packages others list that nobody can fetch any more. `NotFound`
+/// when there is none.
+pub fn delete(tx: &WriteTx, hand: Hand, name: &str) -> Result<u64> {
     if !UPSTREAMS.remove(tx, name)? {
         return Err(unknown(name));
     }
     SYNCS.remove(tx, name)?;
-    sets::clear(tx, hand, &Set::Upstream(name.to_owned()))?;
+    let set = Set::Upstream(name.to_owned());
+    let absent = absent::claimed(tx, &set.holder())?;
+    sets::clear(tx, hand, &set)?;
     catalog::release_all(hand.store, tx, &extras_holder(name))?;
     for ((_, path), _) in FILES.all(tx, (name,))? {
         FILES.remove(tx, (name, path.as_str()))?;
@@ -331,7 +319,8 @@ pub fn delete(tx: &WriteTx, hand: Hand, name: &str) -> Result<()> {
     for ((_, alias), _) in ALIASES.all(tx, (name,))? {
         ALIASES.remove(tx, (name, alias.as_str()))?;
     }
-    forget_promises(tx, name)
+    forget_promises(tx, name)?;
+    absent::lost(tx, &absent, |upstream| UPSTREAMS.has(tx, upstream))
 }
 
 /// Notes how a sync stands, unless its upstream is gone or another sync has taken its place; answers whether it was noted.

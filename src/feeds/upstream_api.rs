@@ -76,20 +76,26 @@ pub fn delete(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
     let name = request.params.get("name")?;
     let (deleted, store, now) = (name.clone(), app.store.clone(), app.clock.now());
     let (label, address) = (who.label(), request.peer.ip());
-    let running = app.store.commit(move |tx| {
+    let (running, lost) = app.store.commit(move |tx| {
         let running = upstream::last_sync(tx, &deleted)?.filter(|sync| is_open(sync.state));
         let hand = Hand { store: &store, who: &label, now };
-        upstream::delete(tx, hand, &deleted)?;
+        let lost = upstream::delete(tx, hand, &deleted)?;
         follow::end(tx, hand, &Set::Upstream(deleted.clone()))?;
         audit::note(tx, now, &label, "upstream.delete", &deleted, Some(address))?;
-        Ok(running.map(|sync| sync.id))
+        Ok((running.map(|sync| sync.id), lost))
     })?;
     let syncs = syncs(app)?;
     if let Some(id) = running {
         syncs.call_off(&id);
     }
     syncs.tell();
-    Ok(Response::json(200, &json!({ "deleted": name })))
+    let mut shown = json!({ "deleted": name });
+    if lost > 0 {
+        let packages = if lost == 1 { "1 package".to_owned() } else { format!("{lost} packages") };
+        let words = format!("{packages} that others list were never fetched from it, and nobody else is known to have");
+        shown["warnings"] = json!([format!("{words} {}", if lost == 1 { "it" } else { "them" })]);
+    }
+    Ok(Response::json(200, &shown))
 }
 
 /// `GET /upstream/{name}/packages`: the set of the last good sync.

@@ -4,7 +4,6 @@ use crate::app::App;
 use crate::audit;
 use crate::catalog;
 use crate::error::{Error, Kind, Result};
-use crate::formats::{self, Facts};
 use crate::http::{FileAnswer, Part, Request, Response, serve_file};
 use crate::identity::{Principal, TokenRef};
 use crate::ids::Digest;
@@ -41,7 +40,7 @@ pub fn upload(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
             return Err(Error::invalid("the file does not have the declared SHA-256"));
         }
     }
-    let facts = inspect(&staged, &file_name);
+    let facts = catalog::inspect(&staged, &file_name);
     let (digest, size) = (staged.digest, staged.size);
     let (now, label, address) = (app.clock.now(), who.label(), request.peer.ip());
     let location = rules::download_path(&product, &version);
@@ -53,14 +52,6 @@ pub fn upload(app: &App, who: &Principal, request: &mut Request) -> Result<Respo
         audit::note(tx, now, &label, "product.upload", &format!("{product} {version}"), Some(address))
     })?;
     Ok(uploaded(&location, &digest))
-}
-
-/// What the bytes say of themselves; a file that cannot be read again is still a file.
-fn inspect(staged: &Staged, file_name: &str) -> Facts {
-    match staged.open() {
-        Ok(mut file) => formats::inspect(&mut file, file_name),
-        Err(_) => Facts::default(),
-    }
 }
 
 /// The parts of an upload, in whatever order they came.

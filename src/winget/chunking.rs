@@ -15,7 +15,6 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::catalog;
 use crate::error::{Error, Kind, Result};
-use crate::formats;
 use crate::http::request::body_error;
 use crate::ids::random;
 use crate::store::{Blob, Patchwork, human};
@@ -287,10 +286,7 @@ impl Chunk<'_> {
             extension: extension.to_owned(),
             touched: app.clock.now(),
         };
-        let facts = match staged.open() {
-            Ok(mut file) => formats::inspect(&mut file, &name),
-            Err(_) => formats::Facts::default(),
-        };
+        let facts = catalog::inspect(&staged, &name);
         let (key, stage, who) = (self.key.clone(), work.patchwork.name(), self.who.to_owned());
         let (told, called) = (finished.clone(), name.clone());
         let shelved = app.store.shelve(vec![staged], move |tx| {

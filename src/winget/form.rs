@@ -2,8 +2,9 @@
 //! (`winget.md` A1).
 
 use crate::app::App;
+use crate::catalog;
 use crate::error::{Error, Kind, Result};
-use crate::formats::{self, Facts};
+use crate::formats::Facts;
 use crate::http::{Part, Request};
 use crate::store::Staged;
 use crate::winget::rules;
@@ -38,10 +39,7 @@ impl File {
 
     /// What the bytes say of themselves; a file that cannot be read again is still a file.
     pub fn facts(&self) -> Facts {
-        match self.staged.open() {
-            Ok(mut file) => formats::inspect(&mut file, &self.name),
-            Err(_) => Facts::default(),
-        }
+        catalog::inspect(&self.staged, &self.name)
     }
 }
 

@@ -133,10 +133,25 @@ pub fn holders(tx: &impl Read, digest: &Digest) -> Result<Vec<Holder>> {
     Ok(found)
 }
 
-/// Whether a holder of this kind claims it.
-pub fn is_held_by_kind(tx: &impl Read, digest: &Digest, kind: &str) -> Result<bool> {
-    let claims = CLAIMS.all(tx, (digest,))?;
-    Ok(claims.iter().any(|((_, holder), _)| holder.kind() == kind) || catalog::is_held_by_kind(tx, digest, kind)?)
+/// Whether its bytes are not here and a holder of one of these kinds claims it.
+pub fn is_claimed(tx: &impl Read, digest: &Digest, kinds: &[&str]) -> Result<bool> {
+    Ok(CLAIMS.all(tx, (digest,))?.iter().any(|((_, holder), _)| kinds.contains(&holder.kind())))
+}
+
+/// How many of these are not here and come from upstreams that are gone: nobody can fetch them any more.
+pub fn lost(tx: &impl Read, digests: &[Digest], upstream_is_there: impl Fn(&str) -> Result<bool>) -> Result<u64> {
+    let mut lost = 0;
+    for digest in digests {
+        let Some(absent) = ABSENT.get(tx, digest)? else { continue };
+        let mut origins = absent.origins.iter().map(|origin| upstream_is_there(&origin.upstream));
+        lost += u64::from(!origins.try_fold(false, |any, there| there.map(|there| any || there))?);
+    }
+    Ok(lost)
+}
+
+/// What `holder` claims.
+pub fn claimed(tx: &impl Read, holder: &Holder) -> Result<Vec<Digest>> {
+    Ok(CLAIMED.all(tx, (holder,))?.into_iter().map(|((_, digest), ())| digest).collect())
 }
 
 /// How many of these are not here.
@@ -191,8 +206,12 @@ mod tests {
             hold(tx, &digest, "x.rpm", &upstream, "sync", Time(1)).unwrap();
             hold(tx, &digest, "y.rpm", &repo, "who", Time(2)).unwrap();
             assert!(catalog::get(tx, &digest).unwrap().is_none() && is_absent(tx, &digest).unwrap());
-            assert!(holds(tx, &repo, &digest).unwrap() && is_held_by_kind(tx, &digest, "repo").unwrap());
+            assert!(holds(tx, &repo, &digest).unwrap() && is_claimed(tx, &digest, &["x", "repo"]).unwrap());
             assert_eq!((count(tx, &upstream).unwrap(), count_of(tx, [&digest]).unwrap()), (1, 1));
+            note_origin(tx, &digest, &origin("u", "a")).unwrap();
+            for (there, gone) in [(true, 0), (false, 1)] {
+                assert_eq!(lost(tx, &claimed(tx, &repo).unwrap(), |_| Ok(there)).unwrap(), gone);
+            }
             assert_eq!(holders(tx, &digest).unwrap(), [repo.clone(), upstream.clone()]);
             admit(tx, &digest, 9, Time(3)).unwrap();
             admit(tx, &digest, 8, Time(4)).unwrap();

@@ -195,9 +195,12 @@ pub fn remove(store: &Store, tx: &WriteTx, digest: &Digest) -> Result<()> {
 /// Forgets a package that no upstream, repo, snapshot or upload lists any more.
 pub(super) fn drop_unlisted(tx: &WriteTx, digest: &Digest) -> Result<()> {
     for kind in LISTING {
-        if absent::is_held_by_kind(tx, digest, kind)? {
+        if catalog::is_held_by_kind(tx, digest, kind)? {
             return Ok(());
         }
+    }
+    if absent::is_claimed(tx, digest, &LISTING)? {
+        return Ok(());
     }
     PACKAGES.remove(tx, digest)?;
     FRAGMENTS.remove(tx, digest)?;

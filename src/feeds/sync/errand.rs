@@ -117,7 +117,7 @@ impl Errand<'_> {
                 Err(failure) => last = told(&self.absent.filename, origin, failure),
             }
             // Readers have bytes of this try: another place would have to begin where it ended.
-            if self.fetch.has_begun() || self.fetch.is_stopped() {
+            if self.fetch.has_given() || self.fetch.is_stopped() {
                 break;
             }
         }

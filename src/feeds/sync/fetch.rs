@@ -140,8 +140,11 @@ impl Fetch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The file from which is read what has come.
+    /// The file from which is read what comes from now on; only while nothing [has left](Fetch::has_given).
     pub(super) fn open(&self, file: File) {
+        let mut state = self.state();
+        (state.written, state.checking) = (0, false);
+        drop(state);
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = Some(file);
     }
 
@@ -158,9 +161,14 @@ impl Fetch {
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Whether any byte has come.
-    pub(super) fn has_begun(&self) -> bool {
-        self.state().written > 0
+    /// Whether any byte may have left.
+    pub(super) fn has_given(&self) -> bool {
+        self.safe(self.state().written) > 0
+    }
+
+    /// How many of so many bytes may leave before all of them were checked.
+    fn safe(&self, written: u64) -> u64 {
+        written.min(self.size.saturating_sub(TAIL))
     }
 
     /// Whether it was called off.
@@ -184,7 +192,7 @@ impl Fetch {
                 Some(Err((kind, words))) => return Err(Error::new(*kind, words.clone())),
                 None => {}
             }
-            let safe = state.written.min(self.size.saturating_sub(TAIL));
+            let safe = self.safe(state.written);
             if safe > offset && !state.checking {
                 return Ok(Some(safe));
             }

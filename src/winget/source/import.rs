@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::error::{Error, Kind, Result};
-use crate::formats::{self, Facts, yaml};
+use crate::formats::{Facts, yaml};
 use crate::http::{Part, Request, Response};
 use crate::identity::Principal;
 use crate::ids::Digest;
@@ -327,10 +327,7 @@ fn stored(filed: &Filed, files: &[Given]) -> Result<Vec<Option<File>>> {
 }
 
 fn described(file: &Given) -> (Digest, u64, Facts, String) {
-    let facts = match file.staged.open() {
-        Ok(mut open) => formats::inspect(&mut open, &file.name),
-        Err(_) => Facts::default(),
-    };
+    let facts = catalog::inspect(&file.staged, &file.name);
     (file.staged.digest, file.staged.size, facts, file.name.clone())
 }
 

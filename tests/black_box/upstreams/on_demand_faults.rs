@@ -80,7 +80,8 @@ fn an_upstream_that_is_gone_is_told_and_the_rest_is_served() {
     assert!(get(&server, &a).body == repo::deb("a", "1"));
     is_failed(&again(&server, "x", json!({})), "InRelease");
     assert_eq!(absent(&server), json!(1));
-    assert_eq!(server.send(Request::delete("/upstream/x").token(ADMIN)).status, 200);
+    let shown = server.send(Request::delete("/upstream/x").token(ADMIN)).is_json(200);
+    assert!(shown["warnings"][0].as_str().is_some_and(|words| words.starts_with("1 package ")), "{shown}");
     get(&server, &b).is_error_naming(502, "deleted");
     assert_eq!(server.send(Request::head(&b)).status, 200);
     assert!(get(&server, &a).body == repo::deb("a", "1"));
@@ -95,13 +96,15 @@ fn an_upstream_that_is_gone_is_told_and_the_rest_is_served() {
 fn another_upstream_that_has_it_is_asked_in_its_place() {
     let (server, mirror) = (Packhouse::start(), Mirror::start());
     for root in ["/y", "/z"] {
-        mirror.put_all(root, &repo::yum(&[("a", "1")]));
+        mirror.put_all(root, &repo::yum(&[("a", "1"), ("b", "1")]));
     }
     publish(&server, "yum", &mirror.url("/y"));
     is_done(&make(&server, "z", "yum", &mirror.url("/z"), json!({"policy": "on_demand"})));
+    let (a, b) = (repo::rpm("a", "1"), repo::rpm("b", "1"));
     mirror.put("/z/Packages/a-1-1.x86_64.rpm", Reply::Status(404));
-    let a = repo::rpm("a", "1");
+    mirror.put("/z/Packages/b-1-1.x86_64.rpm", noise(13, b.len()));
     assert!(get(&server, &place(&a, "a-1-1.x86_64.rpm")).body == a);
+    assert!(get(&server, &place(&b, "b-1-1.x86_64.rpm")).body == b);
 }
 
 #[test]

@@ -82,7 +82,7 @@ function runOf(run) {
 
 function settings(one, ctx) {
   const away = button('Delete this upstream', { look: 'danger', icon: 'trash', onclick: async () => {
-    const done = await confirm({ title: `Delete ${one.name}?`, text: 'A running sync is stopped. Repositories made from it keep their packages.', verb: 'Delete upstream', danger: true, busy: 'Deleting…', work: () => deleteUpstream(one.name) });
+    const done = await confirm({ title: `Delete ${one.name}?`, text: `A running sync is stopped. Repositories made from it keep ${one.absent > 0 ? `what was fetched; ${count(one.absent, 'package')} never fetched can no longer come from it` : 'their packages'}.`, verb: 'Delete upstream', danger: true, busy: 'Deleting…', work: () => deleteUpstream(one.name) });
     if (!done) return;
     announce(`${one.name} deleted`);
     go('#/repositories');
