@@ -8,7 +8,7 @@ import { button, busy, linkButton } from '../parts/button.js';
 import { jobState } from '../parts/badge.js';
 import { size, time } from '../parts/digest.js';
 import { ring } from '../parts/ring.js';
-import { barChart } from '../parts/chart.js';
+import { barChart } from '../parts/bars.js';
 import { notice } from '../parts/notice.js';
 import { progress } from '../parts/progress.js';
 import { table } from '../parts/table.js';

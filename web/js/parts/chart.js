@@ -1,7 +1,6 @@
-// Lines and bars over time, drawn as SVG, with the same figures in a table one click away.
+// Lines over time, drawn as SVG, with the same figures in a table one click away.
 //
 //   lineChart({ title, description, labels: ['1 Nov', …], series: [{ name, values: [1, 2, …] }], unit: 'checks' })
-//   barChart({ title, description, rows: [{ label, value }], unit })          horizontal bars, direct labels
 //
 // Series differ by colour, by dash and by a label at their end.
 import { h, s } from '../dom.js';
@@ -14,7 +13,7 @@ const BOTTOM = 26;
 const DASHES = [null, '6 3', '2 3', '8 3 2 3', '1 4'];
 
 // Drawn as wide as it will stand, about, so that its words keep their size.
-function widthOf(given) {
+export function widthOf(given) {
   return Math.min(given, innerWidth < 720 ? 340 : given);
 }
 
@@ -39,21 +38,8 @@ export function lineChart({ title, description = '', labels, series, unit = '', 
     figures(title, ['', ...series.map((one) => one.name || unit)], labels.map((label, index) => [label, ...series.map((one) => number(one.values[index] ?? 0))])));
 }
 
-export function barChart({ title, description = '', rows, unit = '', width = 720 }) {
-  const WIDTH = widthOf(width);
-  const top = Math.max(1, ...rows.map((row) => row.value));
-  const line = 34;
-  return h('figure', { class: 'chart' },
-    s('svg', { viewBox: `0 0 ${WIDTH} ${rows.length * line || 1}`, role: 'img', 'aria-label': `${title}. ${description}` },
-      rows.map((row, index) => [
-        s('text', { class: 'tick', x: 0, y: index * line + 12 }, clip(row.label, WIDTH < 500 ? 40 : 60)),
-        s('text', { class: 'tick', x: WIDTH, y: index * line + 12, 'text-anchor': 'end' }, number(row.value)),
-        s('rect', { class: 'bar-fill s1', x: 0, y: index * line + 18, width: Math.max(row.value > 0 ? 2 : 0, (WIDTH * row.value) / top), height: 8, rx: 4 }),
-      ])),
-    figures(title, ['', unit], rows.map((row) => [row.label, number(row.value)])));
-}
-
-function figures(title, heads, rows) {
+/** The same in a table. */
+export function figures(title, heads, rows) {
   return h('details', { ontoggle: () => sheet('lists').catch(() => {}) }, h('summary', null, 'Figures as a table'),
     h('div', { class: 'table-box' }, h('table', { class: 'table' }, h('caption', { class: 'sr' }, title),
       h('thead', null, h('tr', null, heads.map((text, index) => (index === 0 && !text ? h('td') : h('th', { scope: 'col', class: index && 'end' }, text))))),
@@ -75,7 +61,7 @@ function spread(places) {
   return moved;
 }
 
-function clip(text, length = 13) {
+export function clip(text, length = 13) {
   const points = [...String(text)];
   return points.length > length ? `${points.slice(0, length - 1).join('')}…` : points.join('');
 }

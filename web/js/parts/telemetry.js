@@ -2,7 +2,8 @@
 import { h, replace } from '../dom.js';
 import { api } from '../api.js';
 import { count, number, percent } from '../format.js';
-import { barChart, lineChart } from './chart.js';
+import { barChart } from './bars.js';
+import { lineChart } from './chart.js';
 import { empty } from './empty.js';
 import { field } from './field.js';
 import { card } from './page.js';
