@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
-        if name_text.starts_with("PACKHOUSE_") || name_text.to_ascii_uppercase().ends_with("_PROXY") {
+        let ours = ["PACKHOUSE_", "RUST_"].iter().any(|start| name_text.starts_with(start));
+        if ours || name_text.to_ascii_uppercase().ends_with("_PROXY") {
             command.env_remove(name);
         }
     }
