@@ -21,7 +21,7 @@ import { chromium } from 'playwright-core';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.resolve(here, '../..');
-const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target');
+const target = path.resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
 export const PICTURES = path.join(target, 'ui');
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
