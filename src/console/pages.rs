@@ -10,7 +10,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use crate::app::App;
 use crate::console::{Console, rules};
 use crate::error::{Error, Result};
-use crate::http::{FileAnswer, Request, Response, Source, serve_file};
+use crate::http::{FileAnswer, Memory, Request, Response, serve_file};
 use crate::identity::Principal;
 use crate::ids::Digest;
 
@@ -42,7 +42,7 @@ pub fn file(app: &App, _who: &Principal, request: &mut Request) -> Result<Respon
     };
     let (bytes, digest, last_modified) = found.ok_or_else(nowhere)?;
     let file = FileAnswer {
-        source: Box::new(Page(bytes)),
+        source: Box::new(Memory(bytes)),
         etag: format!("\"{}\"", digest.to_hex()),
         last_modified,
         content_type: content_type.to_owned(),
@@ -76,23 +76,5 @@ fn from_disk(directory: &Path, path: &str) -> Result<Option<Found>> {
         }
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
         Err(e) => Err(Error::internal(e)),
-    }
-}
-
-/// Bytes of one file of the UI.
-struct Page(Cow<'static, [u8]>);
-
-impl Source for Page {
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..)).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        Ok(count)
     }
 }

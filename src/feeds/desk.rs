@@ -13,6 +13,7 @@ use crate::feeds::bundle::export::Bundles;
 use crate::feeds::line::Line;
 use crate::feeds::model::keys;
 use crate::feeds::pairs::Pairs;
+use crate::feeds::ready::Ready;
 use crate::feeds::together::{Entrant, Told};
 use crate::formats::openpgp::{KeyKind, SigningKey};
 use crate::jobs::Jobs;
@@ -31,6 +32,8 @@ pub struct Desk {
     key: Mutex<Option<Arc<Key>>>,
     /// Bundles that are being sent, so that those who fetch the same one share it.
     pub(super) bundles: Bundles,
+    /// Small index files, ready to be sent.
+    pub(super) ready: Ready,
     /// Who was handed which generation a moment ago.
     pub(super) pairs: Pairs,
     jobs: OnceLock<Jobs>,
@@ -104,6 +107,7 @@ impl Desk {
             lines: Mutex::default(),
             key: Mutex::default(),
             bundles: Bundles::default(),
+            ready: Ready::default(),
             pairs: Pairs::default(),
             jobs: OnceLock::new(),
         }

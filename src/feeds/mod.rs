@@ -19,6 +19,7 @@ pub mod order;
 pub mod package;
 mod pairs;
 pub mod publish;
+mod ready;
 pub mod rules;
 pub mod serve;
 pub mod snapshots;

@@ -53,6 +53,13 @@ struct Noted {
     signature: File,
 }
 
+impl Noted {
+    /// Whether it says so since less than a second.
+    fn says(&self, signature: &File, now: Instant) -> bool {
+        self.signature.digest == signature.digest && now.duration_since(self.since) < Duration::from_secs(1)
+    }
+}
+
 impl Pairs {
     /// Notes that the asker is handed the file whose signature is `signature`, which lies at `path` in `tree`.
     pub(super) fn note(&self, request: &Request, tree: &Tree, path: &str, signature: &File) {
@@ -74,6 +81,11 @@ impl Pairs {
 
     fn note_at(&self, now: Instant, askers: [u64; 2], signature: &File) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who asks again and again for the same is noted once a second.
+        let noted = |asker: &u64| recent.signatures.get(asker).is_some_and(|noted| noted.says(signature, now));
+        if askers.iter().all(noted) {
+            return;
+        }
         for asker in askers {
             recent.notes += 1;
             let note = recent.notes;

@@ -12,8 +12,8 @@ use crate::feeds::model::repos::{self, Repo};
 use crate::feeds::model::trees::{self, File};
 use crate::feeds::model::{Set, Type, packages, sets};
 use crate::feeds::publish::paths;
-use crate::feeds::{clients, desk, index_page, on_demand, pairs, rules};
-use crate::http::{Dates, FileAnswer, Request, Response, Source, percent_decode, serve_file_dated};
+use crate::feeds::{clients, desk, index_page, on_demand, pairs, ready, rules};
+use crate::http::{Dates, FileAnswer, Memory, Request, Response, Source, percent_decode, serve_file_dated};
 use crate::identity::Principal;
 use crate::ids::Digest;
 use crate::store::BlobReader;
@@ -132,7 +132,10 @@ fn serve(app: &App, request: &Request, kind: Type, path: &str, file: File) -> Re
         Some(packed) => {
             Box::new(Unpacked { size: file.size, at: 0, reader: unpack(app, &packed)?, app: app.clone(), packed })
         }
-        None if is_index(kind, path) => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
+        None if is_index(kind, path) => match ready::bytes(app, &file)? {
+            Some(bytes) => Box::new(Memory(bytes)),
+            None => Box::new(app.quiet_bytes(&file.digest, &request.head)?),
+        },
         None => on_demand::bytes(app, &file.digest, &request.head)?,
     };
     let answer = FileAnswer {

@@ -35,7 +35,7 @@ pub use params::{Params, Plus, Query, percent_decode};
 pub use proxy::Proxies;
 pub use ranges::{Dates, FileAnswer, attachment, serve_file, serve_file_dated};
 pub use request::{Body, Request, bearer, body_error, parse_json};
-pub use response::{Bytes, Payload, Response, Source, http_date, status};
+pub use response::{Bytes, Memory, Payload, Response, Source, http_date, status};
 pub use router::{Found, Router, allow_value};
 pub use server::{Server, Settings};
 pub use tls::Tls;

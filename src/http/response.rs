@@ -46,6 +46,24 @@ pub trait Source: Send {
     }
 }
 
+/// Bytes in memory as the source of an answer.
+pub struct Memory<B>(pub B);
+
+impl<B: AsRef<[u8]> + Send> Source for Memory<B> {
+    fn len(&self) -> u64 {
+        self.0.as_ref().len() as u64
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.as_ref().get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        Ok(count)
+    }
+}
+
 /// The body of an answer.
 pub enum Payload {
     /// No bytes.
