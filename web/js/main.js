@@ -7,6 +7,7 @@
 //
 // and is given
 //   ctx.query      URLSearchParams of the address          ctx.path     the address without it
+//   ctx.tab(first) the tab the address names now, else the first
 //   ctx.signal     aborted when the page is left           ctx.user     who is signed in (state.user)
 //   ctx.every(ms, work)   polls while the page is open and the tab visible; ctx.refresh()   shows the page anew
 //   ctx.again()                the same, if this page is still looked at: for what ends late
@@ -250,6 +251,8 @@ function context(found, signal) {
   return {
     query: found.query,
     path: found.path,
+    // Read when it is shown: a tab that was chosen while the page was fetched anew stays.
+    tab: (first) => match(location.hash).query.get('tab') || first,
     signal,
     user: state.user,
     refresh: show,

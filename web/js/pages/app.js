@@ -39,7 +39,7 @@ export async function render(ctx, { app: name }) {
       title: name, lead: app.Description, before: mark(name, local(app.Logo), 'large'), badges: app.Private && badge('Private', 'info', { title: 'Downloads need a login' }),
       actions: mayUpload && button('New release', { look: 'primary', icon: 'plus', onclick: add }),
     }),
-    tabs({ label: name, chosen: ctx.query.get('tab') ?? 'releases', onchange: (tab) => history.replaceState(null, '', link('/apps/:app', { app: name }, { tab: tab === 'releases' ? '' : tab })), items: [
+    tabs({ label: name, chosen: ctx.tab('releases'), onchange: (tab) => history.replaceState(null, '', link('/apps/:app', { app: name }, { tab: tab === 'releases' ? '' : tab })), items: [
       { id: 'releases', label: 'Releases', render: () => timelineOf(name, lists, seen, mayUpload && add, ctx) },
       { id: 'artifacts', label: 'Files', render: () => files(name, ctx) },
       { id: 'telemetry', label: 'Devices', render: () => telemetry(name, lists, ctx) },

@@ -43,7 +43,7 @@ export async function render(ctx, { name }) {
   };
   return h('div', { class: 'page' },
     pageHead({ title: name, lead: `${count(versions.length, 'version')}, ${bytes(versions.reduce((sum, one) => sum + one.size, 0))}`, actions: [add && button('Upload version', { look: 'primary', icon: 'upload', onclick: add }), mine.maintainer && button('Delete', { look: 'danger', icon: 'trash', onclick: remove })] }),
-    tabs({ label: name, chosen: ctx.query.get('tab') ?? 'versions', onchange: (tab) => history.replaceState(null, '', link('/products/:name', { name }, { tab: tab === 'versions' ? '' : tab })), items: [
+    tabs({ label: name, chosen: ctx.tab('versions'), onchange: (tab) => history.replaceState(null, '', link('/products/:name', { name }, { tab: tab === 'versions' ? '' : tab })), items: [
       { id: 'versions', label: 'Versions', render: () => list(name, versions, mine, add, ctx) },
       { id: 'members', label: 'Members', render: () => members(name, product, mine, ctx) },
       { id: 'use', label: 'Use it', render: () => use(name, versions) },

@@ -47,7 +47,7 @@ export async function render(ctx, { id }) {
     }),
     shown.isArchived && notice('warn', 'This version is archived: it is no longer offered as the newest, but whoever names it still gets it.'),
     h('div', { class: 'aside' },
-      tabs({ label: id, chosen: ctx.query.get('tab') ?? 'readme', items: [
+      tabs({ label: id, chosen: ctx.tab('readme'), items: [
         { id: 'readme', label: 'Readme', render: async () => readme(await text('readme'), meta, await text('changelog')) },
         { id: 'data', label: 'Data', render: () => data(at, shown, meta, ctx) },
         { id: 'schema', label: 'Schema', render: async () => schema(await text('schema')) },

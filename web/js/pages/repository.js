@@ -36,7 +36,7 @@ export async function render(ctx, { name }) {
       actions: [button('Export…', { icon: 'download', onclick: () => exportDrawer(repo) }), button('Copy from…', { icon: 'sync', onclick: () => copyDrawer(repo, ctx) }), button('Add packages', { look: 'primary', icon: 'plus', onclick: add })],
     }),
     repo.followed?.error && notice('bad', `The last copy from ${repo.follow.name} failed. What was published before is still served.`, h('p', { class: 'wrap' }, repo.followed.error)),
-    tabs({ label: name, chosen: ctx.query.get('tab') ?? 'packages', onchange: (tab) => history.replaceState(null, '', link('/repositories/:name', { name }, { tab: tab === 'packages' ? '' : tab })), items: [
+    tabs({ label: name, chosen: ctx.tab('packages'), onchange: (tab) => history.replaceState(null, '', link('/repositories/:name', { name }, { tab: tab === 'packages' ? '' : tab })), items: [
       { id: 'packages', label: 'Packages', render: () => packageTable({
         caption: `Packages of ${name}`, packages, pick: true,
         toolbar: (rows) => {
